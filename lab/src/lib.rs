@@ -1,0 +1,1 @@
+//! Experiments on process models and accept strategies.

@@ -1,0 +1,1 @@
+//! Process models as a plug-in: prefork, worker and event over one connection state machine.
