@@ -1,0 +1,347 @@
+//! # The error log
+//!
+//! ```text
+//! [Sat Nov 21 09:24:08.340226 2026] [core:error] [pid 1:tid 1] (13)Permission denied: [client 10.0.0.1:4711] AH00035: …
+//! ```
+//!
+//! - Apache's line, so that the tools that read Apache's error log read ours.
+//! - One line is one `write`: lines of several processes do not mix.
+//! - Notices are always written, whatever `LogLevel` says: service scripts wait for `resuming normal operations`.
+//! - A message holds foreign bytes only as [`Quoted`], and control characters are escaped once more on the way out.
+
+use super::clock::{LogClock, Moment};
+use super::file::LogFile;
+use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Apache cuts lines here, and so do many readers.
+const LINE_BYTES_MAX: usize = 8192;
+
+/// How much a message matters; the first is the worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// The system cannot be used.
+    Emerg,
+    /// Somebody must act at once.
+    Alert,
+    /// A part of the server failed.
+    Crit,
+    /// A request or an operation failed.
+    Error,
+    /// Something looks wrong.
+    Warn,
+    /// A normal but significant event. Always written.
+    Notice,
+    /// What happened, for whoever wonders.
+    Info,
+    /// For whoever looks for a mistake.
+    Debug,
+    /// `trace1` to `trace8`: finer and finer.
+    Trace(u8),
+}
+
+/// The names of the levels in the order of their weight, without `trace1` … `trace8`.
+const LEVELS: [(&str, Level); 8] = [
+    ("emerg", Level::Emerg),
+    ("alert", Level::Alert),
+    ("crit", Level::Crit),
+    ("error", Level::Error),
+    ("warn", Level::Warn),
+    ("notice", Level::Notice),
+    ("info", Level::Info),
+    ("debug", Level::Debug),
+];
+
+impl Level {
+    /// The level of that name, in any case, as `LogLevel` takes it.
+    pub fn by_name(name: &str) -> Option<Level> {
+        let named = LEVELS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        named.map(|(_, level)| *level).or_else(|| trace_by_name(name))
+    }
+}
+
+fn trace_by_name(name: &str) -> Option<Level> {
+    let (word, digit) = name.split_at_checked(5)?;
+    let depth: u8 = digit.parse().ok()?;
+    (word.eq_ignore_ascii_case("trace") && (1..=8).contains(&depth)).then_some(Level::Trace(depth))
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self, LEVELS.iter().find(|(_, level)| level == self)) {
+            (Level::Trace(depth), _) => write!(out, "trace{depth}"),
+            (_, Some((name, _))) => out.write_str(name),
+            (_, None) => unreachable!("every level but trace has a row"),
+        }
+    }
+}
+
+/// What `LogLevel` lets through: one level, and others for single modules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LevelFilter {
+    /// The level of modules that are not named.
+    pub default: Level,
+    /// Module names without `mod_` or `_module`, and their levels.
+    pub modules: Vec<(String, Level)>,
+}
+
+impl Default for LevelFilter {
+    fn default() -> Self {
+        LevelFilter { default: Level::Warn, modules: Vec::new() }
+    }
+}
+
+impl LevelFilter {
+    /// Whether a message of this module and level is written.
+    pub fn lets_through(&self, module: &str, level: Level) -> bool {
+        let named = self.modules.iter().find(|(name, _)| name == module);
+        let threshold = named.map_or(self.default, |(_, level)| *level);
+        level <= threshold || level == Level::Notice
+    }
+}
+
+/// One host's error log. Cloning shares the file.
+#[derive(Clone, Debug)]
+pub struct ErrorLog {
+    file: Arc<LogFile>,
+    filter: LevelFilter,
+    /// The clock of whoever writes; contended only when several threads of a process report errors at once.
+    clock: Arc<Mutex<LogClock>>,
+}
+
+impl ErrorLog {
+    /// An error log that appends to `file` what `filter` lets through.
+    pub fn new(file: Arc<LogFile>, filter: LevelFilter) -> ErrorLog {
+        ErrorLog { file, filter, clock: Arc::default() }
+    }
+
+    /// The same file with another filter: virtual hosts that name no log of their own share the server's.
+    pub fn with_filter(&self, filter: LevelFilter) -> ErrorLog {
+        ErrorLog { filter, ..self.clone() }
+    }
+
+    /// The file below, for instance to become the standard error of the process.
+    pub fn file(&self) -> &Arc<LogFile> {
+        &self.file
+    }
+
+    /// Starts a line. Nothing is written before [`Entry::say`].
+    ///
+    /// ```text
+    /// log.at(Level::Error, "core").client(peer).because(&error).say(format_args!("AH00035: …"));
+    /// ```
+    pub fn at(&self, level: Level, module: &'static str) -> Entry<'_> {
+        Entry { log: self, level, module, cause: None, client: None, referer: None }
+    }
+}
+
+/// A line of the error log under construction.
+#[must_use = "nothing is written before `say`"]
+#[derive(Debug)]
+pub struct Entry<'e> {
+    log: &'e ErrorLog,
+    level: Level,
+    module: &'static str,
+    cause: Option<&'e io::Error>,
+    client: Option<SocketAddr>,
+    referer: Option<&'e [u8]>,
+}
+
+impl<'e> Entry<'e> {
+    /// Adds `[client ADDRESS:PORT]`. A client on a Unix socket has none.
+    pub fn client(self, client: Option<SocketAddr>) -> Self {
+        Entry { client, ..self }
+    }
+
+    /// Adds the operating system's reason: `(13)Permission denied:`.
+    pub fn because(self, cause: &'e io::Error) -> Self {
+        Entry { cause: Some(cause), ..self }
+    }
+
+    /// Adds `, referer: …` if the request had one.
+    pub fn referer(self, referer: Option<&'e [u8]>) -> Self {
+        Entry { referer, ..self }
+    }
+
+    /// Writes the line, unless the filter holds it back. Foreign bytes belong into [`Quoted`].
+    pub fn say(self, message: fmt::Arguments<'_>) {
+        if self.log.filter.lets_through(self.module, self.level) {
+            let line = self.render(Moment::now(), message);
+            let _there_is_nobody_left_to_tell = self.log.file.append(&line);
+        }
+    }
+
+    fn render(&self, now: Moment, message: fmt::Arguments<'_>) -> Vec<u8> {
+        let mut line = Line::default();
+        // Writing to a `Line` cannot fail: it cuts what does not fit.
+        let _never_fails = self.render_to(&mut line, now, message);
+        line.finish()
+    }
+
+    fn render_to(&self, line: &mut Line, now: Moment, message: fmt::Arguments<'_>) -> fmt::Result {
+        self.render_place(line, now)?;
+        if let Some(cause) = self.cause {
+            write!(line, "{}: ", Reason(cause))?;
+        }
+        if let Some(client) = self.client {
+            write!(line, "[client {client}] ")?;
+        }
+        line.write_fmt(message)?;
+        if let Some(referer) = self.referer {
+            write!(line, ", referer: {}", Quoted(referer))?;
+        }
+        Ok(())
+    }
+
+    /// `[time] [module:level] [pid P:tid T] `
+    fn render_place(&self, line: &mut Line, now: Moment) -> fmt::Result {
+        let local = self.log.clock.lock().unwrap_or_else(PoisonError::into_inner).local(now);
+        let (pid, tid) = (std::process::id(), nix::unistd::gettid());
+        write!(line, "[{}.{:06}", local.strftime("%a %b %d %H:%M:%S"), now.micros())?;
+        write!(line, " {}] [{}:{}] ", local.strftime("%Y"), self.module, self.level)?;
+        write!(line, "[pid {pid}:tid {tid}] ")
+    }
+}
+
+/// A line that takes no control character, no byte beyond ASCII and no more than [`LINE_BYTES_MAX`].
+#[derive(Default)]
+struct Line {
+    bytes: Vec<u8>,
+}
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.bytes().for_each(|byte| escape_byte(byte, &mut self.bytes));
+        Ok(())
+    }
+}
+
+impl Line {
+    fn finish(mut self) -> Vec<u8> {
+        self.bytes.truncate(LINE_BYTES_MAX - 1);
+        self.bytes.push(b'\n');
+        self.bytes
+    }
+}
+
+/// Foreign bytes in a message: paths, request lines. Control characters, bytes beyond ASCII and the backslash are
+/// escaped, the quotation mark is not.
+pub struct Quoted<'b>(pub &'b [u8]);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut escaped = Vec::with_capacity(self.0.len());
+        for &byte in self.0 {
+            if byte == b'\\' {
+                escaped.push(b'\\');
+            }
+            escape_byte(byte, &mut escaped);
+        }
+        out.write_str(std::str::from_utf8(&escaped).expect("an escaped text is ASCII"))
+    }
+}
+
+/// Appends one byte, escaped unless it is printable ASCII.
+fn escape_byte(byte: u8, out: &mut Vec<u8>) {
+    let letter = match byte {
+        b' '..=b'~' => return out.push(byte),
+        0x08 => b'b',
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x0b => b'v',
+        0x00..=0x1f | 0x7f..=0xff => {
+            return write!(out, "\\x{byte:02x}").expect("a Vec takes all that is written");
+        }
+    };
+    out.extend_from_slice(&[b'\\', letter]);
+}
+
+/// `(13)Permission denied`, or the error's own words when it did not come from the operating system.
+struct Reason<'e>(&'e io::Error);
+
+impl fmt::Display for Reason<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.raw_os_error() {
+            Some(number) => {
+                write!(out, "({number}){}", nix::errno::Errno::from_raw(number).desc())
+            }
+            None => write!(out, "{}", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn log_to(path: &std::path::Path, filter: LevelFilter) -> ErrorLog {
+        ErrorLog::new(Arc::new(LogFile::open(path).unwrap()), filter)
+    }
+
+    #[test]
+    fn line_has_apaches_shape() {
+        let root = tempfile::tempdir().unwrap();
+        let log = log_to(&root.path().join("log"), LevelFilter::default());
+        let denied = io::Error::from_raw_os_error(13);
+        log.at(Level::Error, "core")
+            .client(Some("10.0.0.1:4711".parse().unwrap()))
+            .because(&denied)
+            .referer(Some(b"http://x/\"\n"))
+            .say(format_args!("AH00035: access to {} denied", Quoted(b"/a\\b\xff")));
+        let line = std::fs::read_to_string(root.path().join("log")).unwrap();
+        let shape = regex::Regex::new(
+            r"^\[[A-Z][a-z]{2} [A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d\.\d{6} \d{4}\] \[core:error\] \[pid \d+:tid \d+\] (.*)\n$",
+        )
+        .unwrap();
+        let rest = &shape.captures(&line).unwrap_or_else(|| panic!("unexpected shape: {line}"))[1];
+        assert_eq!(
+            rest,
+            r#"(13)Permission denied: [client 10.0.0.1:4711] AH00035: access to /a\\b\xff denied, referer: http://x/"\n"#
+        );
+    }
+
+    #[test]
+    fn filter_holds_back_all_but_notices() {
+        let filter = LevelFilter {
+            default: Level::Crit,
+            modules: vec![("authz_core".to_owned(), Level::Trace(2))],
+        };
+        for (module, level, expected) in [
+            ("core", Level::Crit, true),
+            ("core", Level::Error, false),
+            ("core", Level::Notice, true),
+            ("authz_core", Level::Trace(2), true),
+            ("authz_core", Level::Trace(3), false),
+        ] {
+            assert_eq!(filter.lets_through(module, level), expected, "{module}:{level}");
+        }
+    }
+
+    #[test]
+    fn level_names_read_as_they_print() {
+        for name in ["emerg", "alert", "crit", "error", "warn", "notice", "info", "debug"] {
+            assert_eq!(Level::by_name(name).map(|level| level.to_string()).as_deref(), Some(name));
+        }
+        assert_eq!(Level::by_name("TRACE8"), Some(Level::Trace(8)));
+        assert_eq!(Level::by_name("trace9"), None);
+        assert_eq!(Level::by_name("loud"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn message_never_breaks_its_line(foreign: Vec<u8>, text: String) {
+            let log = ErrorLog::new(Arc::new(LogFile::stderr().unwrap()), LevelFilter::default());
+            let line = log
+                .at(Level::Error, "core")
+                .render(Moment { secs: 0, nanos: 0 }, format_args!("{text} {}", Quoted(&foreign)));
+            let (end, inside) = line.split_last().unwrap();
+            prop_assert_eq!(*end, b'\n');
+            prop_assert!(inside.iter().all(|byte| matches!(byte, b' '..=b'~')));
+            prop_assert!(line.len() <= LINE_BYTES_MAX);
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! # log: what was asked and what went wrong
+//!
+//! ```text
+//! connection ── Record ──▶ access::Format ──▶ LogBatch ──one write a turn──▶ CustomLog
+//! anybody ───── Entry ───▶ ErrorLog ─────────one write a line───────────────▶ ErrorLog
+//! ```
+//!
+//! - Whatever a client sent is escaped before it reaches a line: no control byte, no line break of its own.
+//! - The supervisor opens the files; children only append.
+
+pub mod access;
+pub mod clock;
+pub mod error;
+pub mod file;
+
+pub use access::{Format, Record};
+pub use clock::{LogClock, Moment};
+pub use error::{ErrorLog, Level, LevelFilter};
+pub use file::{LogBatch, LogFile, LogId};
