@@ -1,0 +1,289 @@
+//! # file: opening safely, reading without waiting, asking about files
+//!
+//! ```text
+//!   openat2 + RESOLVE_CACHED ──▶ opened │ WouldBlock: the name is not in the kernel's memory: a job
+//!   preadv2 + RWF_NOWAIT     ──▶ bytes  │ WouldBlock: the page is not in the kernel's memory: a job
+//! ```
+//!
+//! - Paths are C strings: whoever opens a thousand files a second builds them in a buffer of its own.
+//! - Nothing here creates or changes a file; std does that well.
+//! - Opening never takes a terminal as ours (`O_NOCTTY`) and never leaks into a program that we start.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::fcntl::{AT_FDCWD, AtFlags};
+
+pub use crate::probe::supported;
+
+use crate::flags::flags;
+use crate::outcome::{check, check_fd, check_len, invalid};
+
+/// Where relative paths start if no folder is given: the working directory. Absolute paths ignore it.
+pub const CWD: BorrowedFd<'static> = AT_FDCWD;
+
+flags! {
+    /// How to open. Reading is what is left when nothing else is said.
+    pub struct OpenFlags(i32) {
+        /// For reading.
+        READ = libc::O_RDONLY;
+        /// For reading and writing.
+        READ_WRITE = libc::O_RDWR;
+        /// Only a folder will do.
+        DIRECTORY = libc::O_DIRECTORY;
+        /// A symbolic link as the last component is an error (`ELOOP`); with [`OpenFlags::PATH`] the
+        /// link itself is opened.
+        NOFOLLOW = libc::O_NOFOLLOW;
+        /// Only the place, not its contents: for `fstat` and as a folder to start from.
+        PATH = libc::O_PATH;
+        /// Do not wait for the other end of a FIFO, and do not read ahead into a device.
+        NONBLOCK = libc::O_NONBLOCK;
+        /// Leave the time of last access alone; only for the file's owner and for root (`EPERM`).
+        NOATIME = libc::O_NOATIME;
+    }
+}
+
+flags! {
+    /// How the components of a path may be followed. openat2(2).
+    pub struct Resolve(u64) {
+        /// No symbolic link anywhere: `ELOOP`.
+        NO_SYMLINKS = libc::RESOLVE_NO_SYMLINKS;
+        /// No link of the kind that /proc has, which lead where no path leads: `ELOOP`.
+        NO_MAGICLINKS = libc::RESOLVE_NO_MAGICLINKS;
+        /// Never above the starting folder, neither by `..` nor by links: `EXDEV`.
+        BENEATH = libc::RESOLVE_BENEATH;
+        /// The starting folder is `/` for this path: absolute links start there, `..` stops there.
+        IN_ROOT = libc::RESOLVE_IN_ROOT;
+        /// Never across a mount point: `EXDEV`.
+        NO_XDEV = libc::RESOLVE_NO_XDEV;
+        /// Only if all of it is in the kernel's memory, else `WouldBlock`. Linux 5.12.
+        CACHED = libc::RESOLVE_CACHED;
+    }
+}
+
+/// Opens `path` from `dir`, following only what `resolve` allows. openat2(2).
+///
+/// # Errors
+/// `WouldBlock`: [`Resolve::CACHED`] would have needed the disk, or a name changed while we looked
+/// ([`Resolve::BENEATH`], [`Resolve::IN_ROOT`]): try again without, or again. `ELOOP`, `EXDEV`: a
+/// forbidden link or crossing. Missing altogether: see [`supported`].
+pub fn openat2(
+    dir: BorrowedFd<'_>,
+    path: &CStr,
+    flags: OpenFlags,
+    resolve: Resolve,
+) -> io::Result<OwnedFd> {
+    // SAFETY: open_how holds integers only, and zero is the default of each.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = u64::from((flags.bits() | ALWAYS).cast_unsigned());
+    how.resolve = resolve.bits();
+    // SAFETY: `path` ends in NUL, `how` lives on our stack, and its true size goes along.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_openat2,
+            dir.as_raw_fd(),
+            path.as_ptr(),
+            &raw const how,
+            size_of::<libc::open_how>(),
+        )
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "a descriptor or -1")]
+    let fd = fd as libc::c_int;
+    // SAFETY: the descriptor has just been made for us.
+    unsafe { check_fd(fd) }
+}
+
+/// Opens `path` from `dir`, following links as ever. For the walk, component by component, where
+/// `openat2` is missing or cannot say what we want. openat(2).
+///
+/// # Errors
+/// As open(2).
+pub fn openat(dir: BorrowedFd<'_>, path: &CStr, flags: OpenFlags) -> io::Result<OwnedFd> {
+    // SAFETY: `path` ends in NUL; without O_CREAT no mode is read.
+    let fd = unsafe { libc::openat(dir.as_raw_fd(), path.as_ptr(), flags.bits() | ALWAYS) };
+    // SAFETY: the descriptor has just been made for us.
+    unsafe { check_fd(fd) }
+}
+
+/// `openat2` refuses flags that `O_PATH` makes meaningless; `O_NOCTTY` it ignores then.
+const ALWAYS: i32 = libc::O_CLOEXEC | libc::O_NOCTTY;
+
+/// What a symbolic link says, `path` being the link as seen from `dir`. With an empty `path`, the link that
+/// `dir` itself is (opened with [`OpenFlags::PATH`] and [`OpenFlags::NOFOLLOW`]). readlinkat(2).
+///
+/// # Errors
+/// `EINVAL`: not a link; `NotFound` if that was asked of `dir` itself.
+pub fn readlinkat(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<CString> {
+    let target = nix::fcntl::readlinkat(dir, path)?;
+    CString::new(std::os::unix::ffi::OsStringExt::into_vec(target))
+        .map_err(|_| invalid("a link target cannot contain NUL"))
+}
+
+/// Reads from `offset` if that needs no disk. `Ok(0)` means end of file; a short count, that the rest
+/// is not in memory (or the end of file). preadv2(2) with `RWF_NOWAIT`.
+///
+/// # Errors
+/// `WouldBlock`: not in the page cache. `EOPNOTSUPP`: the file system cannot say (see [`supported`]).
+pub fn preadv2_nowait(fd: BorrowedFd<'_>, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    let piece = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let at = offset(at)?;
+    // SAFETY: the one iovec describes `buffer`, which is ours alone for the call.
+    check_len(unsafe { libc::preadv2(fd.as_raw_fd(), &raw const piece, 1, at, libc::RWF_NOWAIT) })
+}
+
+/// Reads from `offset`, waiting for the disk if it must. `Ok(0)` means end of file. pread(2).
+///
+/// # Errors
+/// As read(2).
+pub fn pread(fd: BorrowedFd<'_>, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    let at = offset(at)?;
+    // SAFETY: the pointer and length are those of `buffer`, which is ours alone for the call.
+    check_len(unsafe { libc::pread(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), at) })
+}
+
+/// Asks the kernel to read `len` bytes from `offset` into its memory. Blocks while it finds out where
+/// they are on the disk, so it belongs into a job. readahead(2).
+///
+/// # Errors
+/// `InvalidInput`: the kind of file that has no page cache.
+pub fn readahead(fd: BorrowedFd<'_>, at: u64, len: usize) -> io::Result<()> {
+    let at = offset(at)?;
+    // SAFETY: the call takes no pointer.
+    check_len(unsafe { libc::readahead(fd.as_raw_fd(), at, len) })?;
+    Ok(())
+}
+
+/// A position as the kernel counts it: signed.
+pub(crate) fn offset(offset: u64) -> io::Result<libc::off_t> {
+    libc::off_t::try_from(offset).map_err(|_| invalid("no file is that long"))
+}
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Dir,
+    /// A symbolic link, not followed.
+    Symlink,
+    /// A device, a FIFO, a socket: nothing to serve.
+    Other,
+}
+
+/// What we want to know about a file, from one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Stat {
+    /// File, folder, link, or something else.
+    pub kind: Kind,
+    /// Bytes.
+    pub size: u64,
+    /// When the contents last changed: seconds since 1970 and nanoseconds.
+    pub modified: (i64, u32),
+    /// When anything about the file, its rights and names included, last changed: cannot be set back.
+    pub changed: (i64, u32),
+    /// The file's number within its device; together they are its identity.
+    pub inode: u64,
+    /// The device's number.
+    pub device: u64,
+    /// Permission bits, without the kind: at most 0o7777.
+    pub mode: u32,
+    /// How many names it has.
+    pub links: u64,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+}
+
+/// Asks about an open file, folder or place. fstat(2).
+///
+/// # Errors
+/// As fstat(2); none for a descriptor that is open.
+pub fn fstat(fd: BorrowedFd<'_>) -> io::Result<Stat> {
+    Ok(Stat::from_kernel(&nix::sys::stat::fstat(fd)?))
+}
+
+/// Asks about a name without opening it; with `follow`, about where a link leads. fstatat(2).
+///
+/// # Errors
+/// `NotFound`, `NotADirectory`, `PermissionDenied`, `ELOOP`.
+pub fn fstatat(dir: BorrowedFd<'_>, path: &CStr, follow: bool) -> io::Result<Stat> {
+    let flags = if follow { AtFlags::empty() } else { AtFlags::AT_SYMLINK_NOFOLLOW };
+    Ok(Stat::from_kernel(&nix::sys::stat::fstatat(dir, path, flags)?))
+}
+
+impl Stat {
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::useless_conversion,
+        reason = "widths differ between x86-64 and arm64"
+    )]
+    fn from_kernel(stat: &libc::stat) -> Self {
+        Stat {
+            kind: match stat.st_mode & libc::S_IFMT {
+                libc::S_IFREG => Kind::File,
+                libc::S_IFDIR => Kind::Dir,
+                libc::S_IFLNK => Kind::Symlink,
+                _ => Kind::Other,
+            },
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            modified: (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or(0)),
+            changed: (stat.st_ctime, u32::try_from(stat.st_ctime_nsec).unwrap_or(0)),
+            inode: stat.st_ino,
+            device: stat.st_dev,
+            mode: stat.st_mode & 0o7777,
+            links: u64::from(stat.st_nlink),
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+        }
+    }
+}
+
+/// The file systems that behave unlike a local disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FsKind {
+    /// In memory: never waits for a disk.
+    Tmpfs,
+    /// Layers, as containers have: a file may change its identity when first written.
+    Overlay,
+    /// Answered by a process, which may take its time or hang.
+    Fuse,
+    /// Answered by another machine, which may change files without telling.
+    Nfs,
+    /// Everything else, local disks above all.
+    Other,
+}
+
+/// What kind of file system a file lives on. fstatfs(2).
+///
+/// # Errors
+/// As fstatfs(2).
+pub fn fs_kind(fd: BorrowedFd<'_>) -> io::Result<FsKind> {
+    use nix::sys::statfs;
+    let magic = statfs::fstatfs(fd)?.filesystem_type();
+    let known = [
+        (statfs::TMPFS_MAGIC, FsKind::Tmpfs),
+        (statfs::OVERLAYFS_SUPER_MAGIC, FsKind::Overlay),
+        (statfs::FUSE_SUPER_MAGIC, FsKind::Fuse),
+        (statfs::NFS_SUPER_MAGIC, FsKind::Nfs),
+    ];
+    Ok(known.iter().find(|(number, _)| *number == magic).map_or(FsKind::Other, |(_, kind)| *kind))
+}
+
+/// Whether a descriptor is a terminal. isatty(3).
+pub fn isatty(fd: BorrowedFd<'_>) -> bool {
+    std::io::IsTerminal::is_terminal(&fd)
+}
+
+/// Gives an open file to a user and a group: a log or lock file that children, who are not root, must
+/// open again. fchown(2).
+///
+/// # Errors
+/// `PermissionDenied`: we are not root.
+pub fn fchown(fd: BorrowedFd<'_>, uid: u32, gid: u32) -> io::Result<()> {
+    // SAFETY: the call takes no pointer.
+    check(unsafe { libc::fchown(fd.as_raw_fd(), uid, gid) })?;
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! # lock: file locks, which the kernel opens when their holder dies
+//!
+//! | | belongs to | a forked child | is lost when |
+//! |---|---|---|---|
+//! | [`FcntlLock`] | the process | starts without it | the process closes *any* descriptor of the file |
+//! | [`FileLock`] | the open file | shares it with its parent | the last descriptor of that opening closes |
+//!
+//! So one `FcntlLock` made before fork serves all children, while every child needs a `FileLock` of its own
+//! opening: [`FileLock::reopen`].
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::FcntlArg;
+
+use crate::file::{CWD, OpenFlags, openat};
+use crate::outcome::{check, invalid};
+
+/// A POSIX record lock over a whole file. Among processes only: the threads of one process share it.
+/// fcntl(2), `F_SETLK`.
+#[derive(Debug)]
+pub struct FcntlLock(OwnedFd);
+
+impl FcntlLock {
+    /// Locks by way of `file`, which must be open for writing and stays open as long as this lives. Its
+    /// name is not needed any more: unlink it.
+    pub fn new(file: OwnedFd) -> Self {
+        FcntlLock(file)
+    }
+
+    /// Waits until no other process holds it, then holds it.
+    ///
+    /// # Errors
+    /// `Interrupted`: a signal came. `EDEADLK`: the kernel sees a circle of waiters. `ENOLCK`: the
+    /// kernel is out of locks, or this is NFS without a lock service.
+    pub fn lock(&self) -> io::Result<()> {
+        nix::fcntl::fcntl(&self.0, FcntlArg::F_SETLKW(&whole_file(libc::F_WRLCK)))?;
+        Ok(())
+    }
+
+    /// Takes it if nobody else holds it, and says whether it did.
+    ///
+    /// # Errors
+    /// `ENOLCK` as for [`FcntlLock::lock`].
+    pub fn try_lock(&self) -> io::Result<bool> {
+        match nix::fcntl::fcntl(&self.0, FcntlArg::F_SETLK(&whole_file(libc::F_WRLCK))) {
+            Ok(_) => Ok(true),
+            Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Lets go. Nothing happens if this process does not hold it.
+    ///
+    /// # Errors
+    /// `ENOLCK` as for [`FcntlLock::lock`].
+    pub fn unlock(&self) -> io::Result<()> {
+        nix::fcntl::fcntl(&self.0, FcntlArg::F_SETLK(&whole_file(libc::F_UNLCK)))?;
+        Ok(())
+    }
+}
+
+impl AsFd for FcntlLock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn whole_file(kind: libc::c_int) -> libc::flock {
+    // SAFETY: a `struct flock` holds integers only; zero start and length mean the whole file.
+    let mut range: libc::flock = unsafe { std::mem::zeroed() };
+    range.l_type = libc::c_short::try_from(kind).unwrap_or_default();
+    range.l_whence = 0; // SEEK_SET
+    range
+}
+
+/// A BSD lock over an open file. flock(2).
+#[derive(Debug)]
+pub struct FileLock(OwnedFd);
+
+impl FileLock {
+    /// Locks by way of `file`, in whatever mode it is open.
+    pub fn new(file: OwnedFd) -> Self {
+        FileLock(file)
+    }
+
+    /// The same file, opened anew: a lock that excludes the first one. What a child does after fork. Works
+    /// for a file whose name is gone, if its mode lets us open it.
+    ///
+    /// # Errors
+    /// As open(2); `NotFound` if /proc is not mounted.
+    pub fn reopen(&self) -> io::Result<Self> {
+        let path = format!("/proc/self/fd/{}", self.0.as_raw_fd());
+        let path = std::ffi::CString::new(path).map_err(|_| invalid("a number has no NUL"))?;
+        Ok(FileLock(openat(CWD, &path, OpenFlags::READ_WRITE)?))
+    }
+
+    /// Waits until nobody else holds it, then holds it.
+    ///
+    /// # Errors
+    /// `Interrupted`: a signal came. `ENOLCK`: the kernel is out of memory for locks.
+    pub fn lock(&self) -> io::Result<()> {
+        self.operate(libc::LOCK_EX)
+    }
+
+    /// Takes it if nobody else holds it, and says whether it did.
+    ///
+    /// # Errors
+    /// `ENOLCK` as for [`FileLock::lock`].
+    pub fn try_lock(&self) -> io::Result<bool> {
+        match self.operate(libc::LOCK_EX | libc::LOCK_NB) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets go. Nothing happens if this opening does not hold it.
+    ///
+    /// # Errors
+    /// None that is known.
+    pub fn unlock(&self) -> io::Result<()> {
+        self.operate(libc::LOCK_UN)
+    }
+
+    fn operate(&self, operation: libc::c_int) -> io::Result<()> {
+        // SAFETY: the call takes no pointer.
+        check(unsafe { libc::flock(self.0.as_raw_fd(), operation) })?;
+        Ok(())
+    }
+}
+
+impl AsFd for FileLock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

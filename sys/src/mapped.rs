@@ -1,0 +1,73 @@
+//! # mapped: a file in memory, for the kernel's eyes only
+//!
+//! Whoever reads a mapped file after somebody has truncated it dies of SIGBUS. The kernel does not:
+//! it notices, and the call fails with `EFAULT`. So a [`MappedFile`] has no `&[u8]` and no pointer; its bytes can
+//! only be named to `sendmsg`, and a truncation ends one connection instead of a process.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use memmap2::{MmapOptions, MmapRaw};
+
+use crate::net::{More, send_iovecs};
+use crate::outcome::invalid;
+
+/// A read-only mapping of a file's first bytes. It stays when the file is closed, and shows what is in the
+/// file, not what was in it when mapped.
+pub struct MappedFile {
+    pages: MmapRaw,
+}
+
+impl MappedFile {
+    /// Maps the first `len` bytes of `file`, which must be open for reading. mmap(2).
+    ///
+    /// # Errors
+    /// `InvalidInput`: `len` is zero. `ENODEV`: the file system cannot do this. `ENOMEM`: too many
+    /// mappings, or no address space left.
+    pub fn map(file: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+        if len == 0 {
+            return Err(invalid("an empty file cannot be mapped"));
+        }
+        Ok(MappedFile { pages: MmapOptions::new().len(len).map_raw_read_only(file.as_raw_fd())? })
+    }
+
+    /// Bytes mapped; never zero.
+    #[expect(clippy::len_without_is_empty, reason = "an empty mapping cannot exist")]
+    pub fn len(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// Sends `head` and then the mapped bytes in `range`, as one message; a short count is normal and may
+    /// end within `head`. sendmsg(2).
+    ///
+    /// # Errors
+    /// As [`crate::net::send`]. `InvalidInput`: `range` reaches beyond the mapping. `EFAULT`: the
+    /// file has been truncated, and its bytes are gone.
+    pub fn send(
+        &self,
+        socket: BorrowedFd<'_>,
+        head: &[u8],
+        range: Range<usize>,
+        more: More,
+    ) -> io::Result<usize> {
+        if range.start > range.end || range.end > self.len() {
+            return Err(invalid("a range beyond the mapping"));
+        }
+        let body = self.pages.as_mut_ptr().wrapping_add(range.start);
+        let pieces = [
+            libc::iovec { iov_base: head.as_ptr().cast_mut().cast(), iov_len: head.len() },
+            libc::iovec { iov_base: body.cast(), iov_len: range.len() },
+        ];
+        // SAFETY: the first piece is a live slice, the second lies within the mapping, as checked;
+        // sendmsg only reads both.
+        unsafe { send_iovecs(socket, pieces.as_ptr(), pieces.len(), more) }
+    }
+}
+
+impl fmt::Debug for MappedFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MappedFile").field("len", &self.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,223 @@
+//! # net: what a server does with stream sockets
+//!
+//! ```text
+//!   listener ──accept──▶ socket ──read──▶ … ──send (MORE)──▶ ──sendfile──▶ ──shutdown_write──▶ drain, close
+//! ```
+//!
+//! - Accepted sockets are non-blocking and close-on-exec before anybody else can see them.
+//! - No send raises SIGPIPE: a peer that left is an `EPIPE` error.
+//! - Nothing retries: a short count, `WouldBlock` and `Interrupted` are the caller's to handle.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::mem::size_of_val;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use socket2::SockAddr;
+
+use crate::outcome::{check, check_fd, check_len};
+
+/// Whom we talk to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Peer {
+    /// An address and port. A client that reached an IPv6 socket by IPv4 appears as IPv4, as in
+    /// Apache's logs and access rules.
+    Inet(SocketAddr),
+    /// A local socket; clients of those have no address worth printing.
+    Unix,
+}
+
+impl Peer {
+    /// The address without its port, if there is one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Peer::Inet(address) => Some(address.ip()),
+            Peer::Unix => None,
+        }
+    }
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Self {
+        // `to_canonical` turns ::ffff:192.0.2.1 into 192.0.2.1 and leaves every other address alone;
+        // a true IPv6 address keeps its scope, which `SocketAddr::new` would lose.
+        match address.ip().to_canonical() {
+            IpAddr::V4(ip) => Peer::Inet(SocketAddr::new(ip.into(), address.port())),
+            IpAddr::V6(_) => Peer::Inet(address),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Inet(address) => address.fmt(f),
+            Peer::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+/// Takes the next connection from a listener's queue. The socket is non-blocking and close-on-exec.
+/// accept4(2).
+///
+/// # Errors
+/// `WouldBlock`: the queue is empty. `ConnectionAborted`: the client left before we looked; accept
+/// again. `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`: we are short of something, and the connection
+/// still waits.
+pub fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, Peer)> {
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    let take = |address: *mut socket2::SockAddrStorage, len: *mut libc::socklen_t| {
+        // SAFETY: the listener stays open while borrowed; `try_init` hands us storage for any
+        // address and its length, and the kernel writes no further than that length says.
+        let socket = unsafe { libc::accept4(listener.as_raw_fd(), address.cast(), len, flags) };
+        // SAFETY: whatever accept4 returns has just been made for us.
+        unsafe { check_fd(socket) }
+    };
+    // SAFETY: accept4 fills the storage and the length consistently, or fails.
+    let (socket, address) = unsafe { SockAddr::try_init(take) }?;
+    Ok((socket, address.as_socket().map_or(Peer::Unix, Peer::from)))
+}
+
+/// Reads what has arrived. `Ok(0)` means that the peer has finished sending. read(2).
+///
+/// # Errors
+/// `WouldBlock`: nothing has arrived. `ConnectionReset`: the peer gave up.
+pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    Ok(nix::unistd::read(fd, buffer)?)
+}
+
+/// Whether more bytes follow at once, so that the kernel may wait for them to fill a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum More {
+    /// Send now.
+    No,
+    /// More follows within this turn: hold an unfilled packet back (for 200 ms at most).
+    Yes,
+}
+
+impl More {
+    fn flags(self) -> libc::c_int {
+        match self {
+            More::No => libc::MSG_NOSIGNAL,
+            More::Yes => libc::MSG_NOSIGNAL | libc::MSG_MORE,
+        }
+    }
+}
+
+/// Sends bytes; a short count is normal. send(2).
+///
+/// # Errors
+/// `WouldBlock`: the socket is full. `BrokenPipe`, `ConnectionReset`: the peer is gone. `ENOTSOCK`:
+/// only sockets can do this.
+pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], more: More) -> io::Result<usize> {
+    // SAFETY: the pointer and length are those of a live slice, which the kernel only reads.
+    let sent =
+        unsafe { libc::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), more.flags()) };
+    check_len(sent)
+}
+
+/// Sends several pieces as if they were one; a short count is normal and may end within a piece.
+/// At most 1024 pieces (`UIO_MAXIOV`). sendmsg(2).
+///
+/// # Errors
+/// As [`send`]; `EMSGSIZE`: too many pieces.
+pub fn send_vectored(
+    socket: BorrowedFd<'_>,
+    pieces: &[IoSlice<'_>],
+    more: More,
+) -> io::Result<usize> {
+    // SAFETY: an `IoSlice` is laid out as an iovec (std promises it), and all of them outlive the call.
+    unsafe { send_iovecs(socket, pieces.as_ptr().cast(), pieces.len(), more) }
+}
+
+/// Sends what `count` iovecs point to. Also for memory that no slice may describe: see
+/// [`crate::mapped`].
+///
+/// # Safety
+/// `iovecs` points to `count` iovecs, each of which describes mapped memory of its length. The
+/// kernel checks every access itself, so the bytes may vanish under it: that is `EFAULT`.
+pub(crate) unsafe fn send_iovecs(
+    socket: BorrowedFd<'_>,
+    iovecs: *const libc::iovec,
+    count: usize,
+    more: More,
+) -> io::Result<usize> {
+    // SAFETY: a message header is plain integers and pointers, for which zero is "absent"; it may
+    // have padding that only zeroing sets (musl).
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = iovecs.cast_mut();
+    message.msg_iovlen = count as _;
+    // SAFETY: the header lives on our stack, and the caller vouches for what it points to.
+    check_len(unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, more.flags()) })
+}
+
+/// Sends up to `count` bytes of `file` from `*offset` to `socket`, and advances `*offset`.
+/// A short count is normal: call again. `Ok(0)` means end of file. sendfile(2).
+///
+/// # Errors
+/// `WouldBlock`: the socket is full. `InvalidInput`: not sendable this way, so read and write.
+pub fn sendfile(
+    socket: BorrowedFd<'_>,
+    file: BorrowedFd<'_>,
+    offset: &mut u64,
+    count: usize,
+) -> io::Result<usize> {
+    let mut position = crate::file::offset(*offset)?;
+    // SAFETY: borrowed descriptors stay open for the whole call, and `position` lives on our stack.
+    let sent = check_len(unsafe {
+        libc::sendfile(socket.as_raw_fd(), file.as_raw_fd(), &raw mut position, count)
+    })?;
+    *offset += sent as u64;
+    Ok(sent)
+}
+
+/// Sends FIN: no more bytes from us, while we may still read. shutdown(2).
+///
+/// # Errors
+/// `NotConnected`: the peer has reset the connection.
+pub fn shutdown_write(socket: BorrowedFd<'_>) -> io::Result<()> {
+    nix::sys::socket::shutdown(socket.as_raw_fd(), nix::sys::socket::Shutdown::Write)?;
+    Ok(())
+}
+
+/// Switches Nagle's algorithm off (`true`) or on: with it off, a small packet leaves at once. tcp(7).
+///
+/// # Errors
+/// `EOPNOTSUPP`: not a TCP socket, so there is nothing to switch.
+pub fn set_nodelay(socket: BorrowedFd<'_>, nodelay: bool) -> io::Result<()> {
+    socket2::SockRef::from(&socket).set_tcp_nodelay(nodelay)
+}
+
+/// How full a listener's queue of established, not yet accepted connections is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenQueue {
+    /// Connections that wait to be accepted.
+    pub waiting: u32,
+    /// The longest that the queue may become: the backlog, capped by `net.core.somaxconn`.
+    pub limit: u32,
+}
+
+/// Asks how many connections wait at a TCP listener. tcp(7), `TCP_INFO`: on a listening socket the
+/// kernel reports the queue's length as `unacked` and its bound as `sacked` (`tcp_get_info`).
+///
+/// # Errors
+/// `EOPNOTSUPP`: not a TCP socket.
+pub fn listen_queue(listener: BorrowedFd<'_>) -> io::Result<ListenQueue> {
+    // SAFETY: tcp_info holds integers only, so all zeros is a value of it.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    #[expect(clippy::cast_possible_truncation, reason = "a struct of some hundred bytes")]
+    let mut len = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` bytes to `info`; both live on our stack.
+    let result = unsafe {
+        libc::getsockopt(
+            listener.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut len,
+        )
+    };
+    check(result)?;
+    Ok(ListenQueue { waiting: info.tcpi_unacked, limit: info.tcpi_sacked })
+}

@@ -1,0 +1,118 @@
+//! # poll: wait for a handful of descriptors, once
+//!
+//! For a process that waits for one client and its wake descriptor: nothing to set up and nothing to
+//! tear down, one system call where epoll needs three.
+//!
+//! Entries hold a plain number on purpose: polling a number that is no longer open is harmless, and
+//! [`Returned::invalid`] says so.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::ptr;
+use std::time::Duration;
+
+use crate::flags::flags;
+use crate::outcome::check;
+
+flags! {
+    /// What to wait for. Errors and hang-ups are reported without asking.
+    pub struct Interest(i16) {
+        /// There is something to read, or to accept.
+        READ = libc::POLLIN;
+        /// There is room to write.
+        WRITE = libc::POLLOUT;
+        /// The peer has finished sending.
+        READ_CLOSED = libc::POLLRDHUP;
+    }
+}
+
+/// A descriptor, what it waits for, and what [`poll`] found.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct PollEntry(libc::pollfd);
+
+impl PollEntry {
+    /// Waits for `interest` on `fd`. A negative `fd` is skipped by the kernel.
+    pub const fn new(fd: RawFd, interest: Interest) -> Self {
+        PollEntry(libc::pollfd { fd, events: interest.bits(), revents: 0 })
+    }
+
+    /// The descriptor.
+    pub const fn fd(&self) -> RawFd {
+        self.0.fd
+    }
+
+    /// What the last [`poll`] found.
+    pub const fn returned(&self) -> Returned {
+        Returned(self.0.revents)
+    }
+}
+
+impl std::fmt::Debug for PollEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let interest = Interest::from_bits(self.0.events);
+        f.debug_struct("PollEntry")
+            .field("fd", &self.fd())
+            .field("interest", &interest)
+            .field("returned", &self.returned())
+            .finish()
+    }
+}
+
+/// What happened to one descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Returned(i16);
+
+impl Returned {
+    /// A read will not block: bytes, a connection, the end, or an error wait for it.
+    pub const fn readable(self) -> bool {
+        self.0 & (libc::POLLIN | libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) != 0
+    }
+
+    /// A write will not block: it finds room, or an error.
+    pub const fn writable(self) -> bool {
+        self.0 & (libc::POLLOUT | libc::POLLHUP | libc::POLLERR) != 0
+    }
+
+    /// The peer is gone, or has finished sending and [`Interest::READ_CLOSED`] asked for that.
+    pub const fn hangup(self) -> bool {
+        self.0 & (libc::POLLHUP | libc::POLLRDHUP) != 0
+    }
+
+    /// The descriptor is in error; the next read or write says which.
+    pub const fn error(self) -> bool {
+        self.0 & libc::POLLERR != 0
+    }
+
+    /// The number was not an open descriptor.
+    pub const fn invalid(self) -> bool {
+        self.0 & libc::POLLNVAL != 0
+    }
+
+    /// Nothing happened.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// Waits until something happens to one of `entries` or the time is over, and says to how many.
+/// Without `timeout` it waits forever. ppoll(2).
+///
+/// # Errors
+/// `Interrupted`: a signal came; the caller may have reason to look around before waiting again.
+pub fn poll(entries: &mut [PollEntry], timeout: Option<Duration>) -> io::Result<usize> {
+    let timeout = timeout.map(timespec);
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    let count = entries.len() as libc::nfds_t;
+    // SAFETY: `PollEntry` is laid out as pollfd and `count` of them are ours; `timeout` is null or
+    // points into this frame; a null mask leaves the signal mask alone.
+    let result = unsafe { libc::ppoll(entries.as_mut_ptr().cast(), count, timeout, ptr::null()) };
+    Ok(check(result)?.unsigned_abs() as usize)
+}
+
+fn timespec(duration: Duration) -> libc::timespec {
+    libc::timespec {
+        tv_sec: libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}
