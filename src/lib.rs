@@ -1,3 +1,4 @@
 //! The web server.
 
+pub mod files;
 pub mod log;

@@ -1,0 +1,22 @@
+//! # files: from a name to bytes
+//!
+//! ```text
+//! name ── open ──▶ descriptor ── content ──▶ memory (small) or sendfile, chunk by chunk (large)
+//!                       └─────── listing ──▶ a page that shows a folder
+//! ```
+//!
+//! - Every open of served content goes through [`open::open`]: there is no second place to forget a check in.
+//! - Whatever may block says so first: with [`Access::Inline`] the answer is `WouldBlock`, and the caller
+//!   asks again in a job with [`Access::MayBlock`].
+
+pub mod content;
+pub mod open;
+
+/// Whether the caller can wait for a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// On the loop thread: only what is in the kernel's memory already.
+    Inline,
+    /// In a job, or where a process serves one connection anyway.
+    MayBlock,
+}
