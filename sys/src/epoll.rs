@@ -92,7 +92,7 @@ impl Epoll {
     /// # Errors
     /// As [`add`].
     pub fn add(&self, fd: BorrowedFd<'_>, events: Events, data: u64) -> io::Result<()> {
-        add(self, fd, events, data)
+        add(self, &fd, events, data)
     }
 
     /// Changes a registration: see [`modify`].
@@ -100,7 +100,7 @@ impl Epoll {
     /// # Errors
     /// As [`modify`].
     pub fn modify(&self, fd: BorrowedFd<'_>, events: Events, data: u64) -> io::Result<()> {
-        modify(self, fd, events, data)
+        modify(self, &fd, events, data)
     }
 
     /// Ends a registration: see [`remove`].
@@ -108,7 +108,7 @@ impl Epoll {
     /// # Errors
     /// As [`remove`].
     pub fn remove(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
-        remove(self, fd)
+        remove(self, &fd)
     }
 
     /// Waits until something happens or the time is over, and says how many `events` were written.
@@ -150,9 +150,9 @@ impl AsRawFd for Epoll {
 /// `AlreadyExists`: registered before. `PermissionDenied`: a plain file or folder, which is always
 /// ready. `EINVAL`: flags that do not go with [`Events::EXCLUSIVE`]. `ENOSPC`: too many watches for
 /// this user (`fs.epoll.max_user_watches`).
-pub fn add(epoll: &impl AsRawFd, fd: BorrowedFd<'_>, events: Events, data: u64) -> io::Result<()> {
+pub fn add(epoll: &impl AsRawFd, fd: &impl AsRawFd, events: Events, data: u64) -> io::Result<()> {
     let mut event = libc::epoll_event { events: events.bits(), u64: data };
-    control(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event)
+    control(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &raw mut event)
 }
 
 /// Replaces what to wait for, and `data`. epoll_ctl(2).
@@ -161,31 +161,31 @@ pub fn add(epoll: &impl AsRawFd, fd: BorrowedFd<'_>, events: Events, data: u64) 
 /// `NotFound`: not registered. `EINVAL`: either side has [`Events::EXCLUSIVE`]; remove and add.
 pub fn modify(
     epoll: &impl AsRawFd,
-    fd: BorrowedFd<'_>,
+    fd: &impl AsRawFd,
     events: Events,
     data: u64,
 ) -> io::Result<()> {
     let mut event = libc::epoll_event { events: events.bits(), u64: data };
-    control(epoll.as_raw_fd(), libc::EPOLL_CTL_MOD, fd, &raw mut event)
+    control(epoll.as_raw_fd(), libc::EPOLL_CTL_MOD, fd.as_raw_fd(), &raw mut event)
 }
 
 /// Ends a registration. epoll_ctl(2).
 ///
 /// # Errors
 /// `NotFound`: not registered.
-pub fn remove(epoll: &impl AsRawFd, fd: BorrowedFd<'_>) -> io::Result<()> {
-    control(epoll.as_raw_fd(), libc::EPOLL_CTL_DEL, fd, ptr::null_mut())
+pub fn remove(epoll: &impl AsRawFd, fd: &impl AsRawFd) -> io::Result<()> {
+    control(epoll.as_raw_fd(), libc::EPOLL_CTL_DEL, fd.as_raw_fd(), ptr::null_mut())
 }
 
-/// `epoll` may be any number: the kernel refuses what is not an epoll, so this is safe to call.
+/// Both descriptors may be any number: the kernel refuses what is not an epoll, or not open, so this is safe to call.
 fn control(
     epoll: RawFd,
     operation: libc::c_int,
-    fd: BorrowedFd<'_>,
+    fd: RawFd,
     event: *mut libc::epoll_event,
 ) -> io::Result<()> {
     // SAFETY: `event` is null (for removal, which does not read it) or points into the frame of our caller.
-    check(unsafe { libc::epoll_ctl(epoll, operation, fd.as_raw_fd(), event) })?;
+    check(unsafe { libc::epoll_ctl(epoll, operation, fd, event) })?;
     Ok(())
 }
 
@@ -193,4 +193,101 @@ fn milliseconds(timeout: Option<Duration>) -> libc::c_int {
     let Some(timeout) = timeout else { return -1 };
     let rounded_up = timeout.as_nanos().div_ceil(1_000_000);
     libc::c_int::try_from(rounded_up).unwrap_or(libc::c_int::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::EventFd;
+    use std::io::{ErrorKind, Write};
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn reports_carry_the_number_given_at_registration() {
+        let epoll = Epoll::new().unwrap();
+        let bell = EventFd::new().unwrap();
+        epoll.add(bell.as_fd(), Events::READ, 42).unwrap();
+        assert!(seen(&epoll).is_empty());
+        bell.signal().unwrap();
+        assert_eq!(seen(&epoll), [(Events::READ, 42)]);
+        epoll.modify(bell.as_fd(), Events::READ | Events::WRITE, 43).unwrap();
+        assert_eq!(seen(&epoll), [(Events::READ | Events::WRITE, 43)]);
+        epoll.remove(bell.as_fd()).unwrap();
+        assert!(seen(&epoll).is_empty());
+    }
+
+    #[test]
+    fn a_peer_that_has_finished_sending_is_told_from_one_that_left() {
+        let epoll = Epoll::new().unwrap();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        epoll.add(ours.as_fd(), Events::READ | Events::READ_CLOSED, 1).unwrap();
+        theirs.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(seen(&epoll), [(Events::READ | Events::READ_CLOSED, 1)]);
+        drop(theirs);
+        assert!(seen(&epoll)[0].0.contains(Events::HANGUP));
+    }
+
+    #[test]
+    fn an_edge_is_reported_once_and_a_oneshot_until_rearmed() {
+        let epoll = Epoll::new().unwrap();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(b"x").unwrap();
+        epoll.add(ours.as_fd(), Events::READ | Events::EDGE, 1).unwrap();
+        assert_eq!(seen(&epoll).len(), 1);
+        assert!(seen(&epoll).is_empty());
+        epoll.modify(ours.as_fd(), Events::READ | Events::ONESHOT, 2).unwrap();
+        assert_eq!(seen(&epoll), [(Events::READ, 2)]);
+        assert!(seen(&epoll).is_empty());
+    }
+
+    #[test]
+    fn an_exclusive_wait_cannot_be_modified_but_removed_and_added() {
+        let epoll = Epoll::new().unwrap();
+        let bell = EventFd::new().unwrap();
+        epoll.add(bell.as_fd(), Events::READ | Events::EXCLUSIVE, 1).unwrap();
+        for events in [Events::READ, Events::READ | Events::EXCLUSIVE] {
+            let error = epoll.modify(bell.as_fd(), events, 2).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EINVAL), "{events:?}");
+        }
+        epoll.remove(bell.as_fd()).unwrap();
+        epoll.add(bell.as_fd(), Events::READ | Events::EXCLUSIVE, 3).unwrap();
+        bell.signal().unwrap();
+        assert_eq!(seen(&epoll), [(Events::READ, 3)]);
+    }
+
+    #[test]
+    fn registrations_that_make_no_sense_are_refused() {
+        let epoll = Epoll::new().unwrap();
+        let bell = EventFd::new().unwrap();
+        let stranger = EventFd::new().unwrap();
+        let file = tempfile::tempfile().unwrap();
+        epoll.add(bell.as_fd(), Events::READ, 1).unwrap();
+        let check = |result: io::Result<()>, expected| {
+            assert_eq!(result.unwrap_err().kind(), expected);
+        };
+        check(epoll.add(bell.as_fd(), Events::READ, 1), ErrorKind::AlreadyExists);
+        check(epoll.remove(stranger.as_fd()), ErrorKind::NotFound);
+        check(epoll.modify(stranger.as_fd(), Events::READ, 1), ErrorKind::NotFound);
+        check(epoll.add(file.as_fd(), Events::READ, 1), ErrorKind::PermissionDenied);
+        check(add(&bell, stranger.as_fd(), Events::READ, 1), ErrorKind::InvalidInput);
+        assert_eq!(epoll.wait(&mut [], None).unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn timeouts_round_up_and_saturate() {
+        let check = |timeout, expected| assert_eq!(milliseconds(timeout), expected, "{timeout:?}");
+        check(None, -1);
+        check(Some(Duration::ZERO), 0);
+        check(Some(Duration::from_nanos(1)), 1);
+        check(Some(Duration::from_millis(7)), 7);
+        check(Some(Duration::from_micros(7001)), 8);
+        check(Some(Duration::MAX), i32::MAX);
+    }
+
+    /// What is reported now, without waiting.
+    fn seen(epoll: &Epoll) -> Vec<(Events, u64)> {
+        let mut events = [Event::empty(); 8];
+        let count = epoll.wait(&mut events, Some(Duration::ZERO)).unwrap();
+        events[..count].iter().map(|event| (event.events(), event.data())).collect()
+    }
 }

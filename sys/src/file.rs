@@ -287,3 +287,187 @@ pub fn fchown(fd: BorrowedFd<'_>, uid: u32, gid: u32) -> io::Result<()> {
     check(unsafe { libc::fchown(fd.as_raw_fd(), uid, gid) })?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::probes;
+    use std::fs;
+    use std::io::{ErrorKind, Write};
+    use std::os::fd::AsFd;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::{MetadataExt, symlink};
+    use std::path::Path;
+
+    #[test]
+    fn a_path_is_followed_only_as_far_as_resolve_allows() {
+        if !probes().openat2 {
+            eprintln!("skipped: no openat2 here");
+            return;
+        }
+        let site = Site::new();
+        let check = |path: &CStr, resolve, expected: Result<(), i32>| {
+            let opened = openat2(site.root.as_fd(), path, OpenFlags::READ, resolve);
+            let result = opened.map(drop).map_err(|error| error.raw_os_error().unwrap());
+            assert_eq!(result, expected, "{path:?} {resolve:?}");
+        };
+        check(c"page", Resolve::NO_SYMLINKS, Ok(()));
+        check(c"link", Resolve::empty(), Ok(()));
+        check(c"link", Resolve::NO_SYMLINKS, Err(libc::ELOOP));
+        check(c"link", Resolve::BENEATH, Ok(()));
+        check(c"out", Resolve::NO_MAGICLINKS, Ok(()));
+        check(c"out", Resolve::BENEATH, Err(libc::EXDEV));
+        check(c"out", Resolve::IN_ROOT, Err(libc::ENOENT));
+        check(c"../secret", Resolve::empty(), Ok(()));
+        check(c"../secret", Resolve::BENEATH, Err(libc::EXDEV));
+        check(c"../page", Resolve::IN_ROOT, Ok(()));
+        check(c"none", Resolve::BENEATH, Err(libc::ENOENT));
+        check(c"/proc/self/exe", Resolve::NO_MAGICLINKS, Err(libc::ELOOP));
+        check(c"/proc/self/exe", Resolve::NO_XDEV, Err(libc::EXDEV));
+    }
+
+    #[test]
+    fn a_cached_open_succeeds_or_says_that_it_would_block() {
+        if !probes().resolve_cached {
+            eprintln!("skipped: no RESOLVE_CACHED here");
+            return;
+        }
+        let site = Site::new();
+        openat(site.root.as_fd(), c"page", OpenFlags::READ).unwrap();
+        // The name was just used, yet the kernel is free to have forgotten it.
+        match openat2(site.root.as_fd(), c"page", OpenFlags::READ, Resolve::CACHED) {
+            Ok(page) => assert_eq!(fstat(page.as_fd()).unwrap().size, 10),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+    }
+
+    #[test]
+    fn what_is_opened_is_close_on_exec() {
+        let site = Site::new();
+        let mut opened = vec![openat(CWD, c"/", OpenFlags::PATH).unwrap()];
+        opened.extend(openat2(site.root.as_fd(), c"page", OpenFlags::READ, Resolve::empty()).ok());
+        for fd in opened {
+            let flags = nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_GETFD).unwrap();
+            assert_ne!(flags & libc::FD_CLOEXEC, 0);
+        }
+    }
+
+    #[test]
+    fn stat_tells_kinds_and_follows_links_only_when_told() {
+        let site = Site::new();
+        let kind = |path, follow| fstatat(site.root.as_fd(), path, follow).unwrap().kind;
+        assert_eq!(kind(c"page", false), Kind::File);
+        assert_eq!(kind(c"link", false), Kind::Symlink);
+        assert_eq!(kind(c"link", true), Kind::File);
+        assert_eq!(kind(c".", true), Kind::Dir);
+        assert_eq!(fstatat(CWD, c"/dev/null", true).unwrap().kind, Kind::Other);
+        let missing = fstatat(site.root.as_fd(), c"none", true).unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn stat_agrees_with_std() {
+        let site = Site::new();
+        let page = openat(site.root.as_fd(), c"page", OpenFlags::READ).unwrap();
+        let ours = fstat(page.as_fd()).unwrap();
+        let theirs = fs::metadata(site.folder.path().join("root/page")).unwrap();
+        assert_eq!((ours.size, ours.inode, ours.device), (10, theirs.ino(), theirs.dev()));
+        assert_eq!((ours.links, ours.uid, ours.gid), (1, theirs.uid(), theirs.gid()));
+        assert_eq!(ours.mode, theirs.mode() & 0o7777);
+        assert_eq!(ours.modified.0, theirs.mtime());
+        assert_eq!(i64::from(ours.modified.1), theirs.mtime_nsec());
+        assert_eq!(ours.changed.0, theirs.ctime());
+        assert_eq!(ours, fstatat(site.root.as_fd(), c"page", true).unwrap());
+    }
+
+    #[test]
+    fn a_link_can_be_read_by_name_and_by_descriptor() {
+        let site = Site::new();
+        assert_eq!(readlinkat(site.root.as_fd(), c"link").unwrap().as_c_str(), c"page");
+        let flags = OpenFlags::PATH | OpenFlags::NOFOLLOW;
+        let link = openat(site.root.as_fd(), c"link", flags).unwrap();
+        assert_eq!(fstat(link.as_fd()).unwrap().kind, Kind::Symlink);
+        assert_eq!(readlinkat(link.as_fd(), c"").unwrap().as_c_str(), c"page");
+        let plain = readlinkat(site.root.as_fd(), c"page").unwrap_err();
+        assert_eq!(plain.kind(), ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn reading_at_a_place_stops_at_the_end() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        readahead(file.as_fd(), 0, 10).unwrap();
+        let mut buffer = [0; 4];
+        let check = |result: io::Result<usize>, buffer: &[u8], expected: &[u8]| {
+            let count = result.unwrap();
+            assert_eq!(&buffer[..count], expected);
+        };
+        let read = pread(file.as_fd(), &mut buffer, 2);
+        check(read, &buffer, b"2345");
+        let read = pread(file.as_fd(), &mut buffer, 8);
+        check(read, &buffer, b"89");
+        let read = pread(file.as_fd(), &mut buffer, 10);
+        check(read, &buffer, b"");
+        assert_eq!(
+            pread(file.as_fd(), &mut buffer, u64::MAX).unwrap_err().kind(),
+            ErrorKind::InvalidInput
+        );
+    }
+
+    #[test]
+    fn reading_without_waiting_gives_bytes_or_says_why_not() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        let mut buffer = [0; 4];
+        match preadv2_nowait(file.as_fd(), &mut buffer, 6) {
+            Ok(count) => assert_eq!(&buffer[..count], b"6789"),
+            Err(error) => {
+                assert!(error.kind() == ErrorKind::WouldBlock || !supported(&error), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn file_systems_are_told_apart() {
+        let check = |path, expected| {
+            let Ok(place) = openat(CWD, path, OpenFlags::READ) else { return };
+            assert_eq!(fs_kind(place.as_fd()).unwrap(), expected, "{path:?}");
+        };
+        check(c"/proc/self", FsKind::Other);
+        if fs::read_to_string("/proc/mounts").unwrap().contains(" /dev/shm tmpfs ") {
+            check(c"/dev/shm", FsKind::Tmpfs);
+        }
+    }
+
+    #[test]
+    fn a_file_is_no_terminal_and_can_be_given_to_its_own_owner() {
+        let file = tempfile::tempfile().unwrap();
+        assert!(!isatty(file.as_fd()));
+        let stat = fstat(file.as_fd()).unwrap();
+        fchown(file.as_fd(), stat.uid, stat.gid).unwrap();
+    }
+
+    /// A folder `root` with a page, a link to it, a link out of it, and a secret beside it.
+    struct Site {
+        folder: tempfile::TempDir,
+        root: OwnedFd,
+    }
+
+    impl Site {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let root = folder.path().join("root");
+            fs::create_dir(&root).unwrap();
+            fs::write(root.join("page"), "0123456789").unwrap();
+            fs::write(folder.path().join("secret"), "secret").unwrap();
+            symlink("page", root.join("link")).unwrap();
+            symlink(folder.path().join("secret"), root.join("out")).unwrap();
+            let root = openat(CWD, &c_path(&root), OpenFlags::DIRECTORY).unwrap();
+            Site { folder, root }
+        }
+    }
+
+    fn c_path(path: &Path) -> CString {
+        CString::new(path.as_os_str().as_bytes()).unwrap()
+    }
+}

@@ -82,27 +82,26 @@ pub(crate) use flags;
 
 #[cfg(test)]
 mod tests {
-    flags! {
-        /// Three flags; the first is the absence of the others, as `O_RDONLY` is.
-        pub struct Sample(u8) {
-            /// Nothing.
-            NOTHING = 0;
-            /// The first bit.
-            ONE = 1;
-            /// The second bit.
-            TWO = 2;
-        }
+    use crate::file::OpenFlags;
+    use crate::poll::Interest;
+
+    #[test]
+    fn sets_combine_and_know_their_members() {
+        let mut both = Interest::READ;
+        both |= Interest::WRITE;
+        assert_eq!(both, Interest::READ | Interest::WRITE);
+        assert!(both.contains(Interest::WRITE) && both.intersects(Interest::READ));
+        assert!(!Interest::READ.contains(both) && !Interest::READ.intersects(Interest::WRITE));
+        assert_eq!(Interest::empty(), Interest::default());
+        assert_eq!(both.bits(), libc::POLLIN | libc::POLLOUT);
     }
 
     #[test]
-    fn sets_combine_and_print_the_names_of_their_flags() {
-        let mut both = Sample::ONE;
-        both |= Sample::TWO;
-        assert_eq!(both, Sample::ONE | Sample::TWO);
-        assert!(both.contains(Sample::TWO) && both.intersects(Sample::ONE));
-        assert!(Sample::NOTHING.is_empty() && !Sample::ONE.contains(both));
-        assert_eq!(Sample::empty(), Sample::default());
-        assert_eq!(both.bits(), 3);
-        assert_eq!(format!("{both:?} {:?}", Sample::NOTHING), "Sample(ONE | TWO) Sample()");
+    fn sets_print_the_names_of_their_flags() {
+        let check = |flags: OpenFlags, expected| assert_eq!(format!("{flags:?}"), expected);
+        check(OpenFlags::PATH | OpenFlags::NOFOLLOW, "OpenFlags(NOFOLLOW | PATH)");
+        // Reading is the absence of the others: O_RDONLY is 0.
+        check(OpenFlags::READ, "OpenFlags()");
+        assert!(OpenFlags::READ.is_empty());
     }
 }

@@ -136,3 +136,32 @@ impl AsFd for FileLock {
         self.0.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // That a FcntlLock keeps another process out is shown in tests/fork.rs.
+    #[test]
+    fn a_process_never_waits_for_its_own_fcntl_lock() {
+        let lock = FcntlLock::new(tempfile::tempfile().unwrap().into());
+        lock.lock().unwrap();
+        lock.lock().unwrap();
+        assert!(lock.try_lock().unwrap());
+        lock.unlock().unwrap();
+        lock.unlock().unwrap();
+    }
+
+    #[test]
+    fn a_reopened_file_lock_is_another_lock_even_without_a_name() {
+        let first = FileLock::new(tempfile::tempfile().unwrap().into());
+        let second = first.reopen().unwrap();
+        first.lock().unwrap();
+        assert!(first.try_lock().unwrap(), "ours already");
+        assert!(!second.try_lock().unwrap());
+        first.unlock().unwrap();
+        assert!(second.try_lock().unwrap());
+        drop(second);
+        assert!(first.try_lock().unwrap(), "closing lets go");
+    }
+}

@@ -71,3 +71,54 @@ impl fmt::Debug for MappedFile {
         f.debug_struct("MappedFile").field("len", &self.len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{ErrorKind, Read, Write};
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn head_and_range_are_sent_as_one() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mapped = MappedFile::map(ten_bytes().as_fd(), 10).unwrap();
+        assert_eq!(mapped.send(ours.as_fd(), b"head ", 2..5, More::No).unwrap(), 8);
+        assert_eq!(mapped.send(ours.as_fd(), b"", 9..10, More::No).unwrap(), 1);
+        drop(ours);
+        let mut arrived = String::new();
+        theirs.read_to_string(&mut arrived).unwrap();
+        assert_eq!(arrived, "head 2349");
+    }
+
+    #[test]
+    fn a_truncated_file_is_an_error_and_not_a_crash() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let file = ten_bytes();
+        let mapped = MappedFile::map(file.as_fd(), 10).unwrap();
+        file.set_len(0).unwrap();
+        let error = mapped.send(ours.as_fd(), b"", 0..10, More::No).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EFAULT));
+    }
+
+    #[test]
+    fn nothing_beyond_the_mapping_is_sent() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let mapped = MappedFile::map(ten_bytes().as_fd(), 10).unwrap();
+        assert_eq!(mapped.len(), 10);
+        #[expect(clippy::reversed_empty_ranges, reason = "a mistake that a caller could make")]
+        let ranges = [0..11, 11..11, 5..4];
+        for range in ranges {
+            let error = mapped.send(ours.as_fd(), b"", range, More::No).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        }
+        let empty = MappedFile::map(ten_bytes().as_fd(), 0).unwrap_err();
+        assert_eq!(empty.kind(), ErrorKind::InvalidInput);
+    }
+
+    fn ten_bytes() -> std::fs::File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        file
+    }
+}

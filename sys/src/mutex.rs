@@ -55,14 +55,15 @@ impl ProcessMutex {
         self.taken(code)
     }
 
-    /// Takes the mutex if it is free; `None` if not. pthread_mutex_trylock(3).
+    /// Takes the mutex if it is free; `None` if somebody holds it, be it this thread. pthread_mutex_trylock(3).
     ///
     /// # Errors
     /// None that is known.
     pub fn try_lock(&self) -> io::Result<Option<Locked>> {
         // SAFETY: the mutex is initialised, and mapped as long as we live.
         match unsafe { libc::pthread_mutex_trylock(self.page.as_ptr()) } {
-            libc::EBUSY => Ok(None),
+            // EDEADLK: this very thread holds it. glibc says so, musl says EBUSY.
+            libc::EBUSY | libc::EDEADLK => Ok(None),
             code => self.taken(code).map(Some),
         }
     }

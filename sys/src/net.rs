@@ -221,3 +221,125 @@ pub fn listen_queue(listener: BorrowedFd<'_>) -> io::Result<ListenQueue> {
     check(result)?;
     Ok(ListenQueue { waiting: info.tcpi_unacked, limit: info.tcpi_sacked })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::TcpStream;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    use socket2::{Domain, Socket, Type};
+
+    #[test]
+    fn accepted_sockets_are_non_blocking_close_on_exec_and_know_their_peer() {
+        let listener = listener(8);
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let nobody = accept(listener.as_fd()).unwrap_err();
+        assert_eq!(nobody.kind(), ErrorKind::WouldBlock);
+
+        let client = TcpStream::connect(address).unwrap();
+        let (socket, peer) = accept(listener.as_fd()).unwrap();
+        assert_eq!(peer, Peer::Inet(client.local_addr().unwrap()));
+        let silence = read(socket.as_fd(), &mut [0; 8]).unwrap_err();
+        assert_eq!(silence.kind(), ErrorKind::WouldBlock);
+        let flags = nix::fcntl::fcntl(&socket, nix::fcntl::FcntlArg::F_GETFD).unwrap();
+        assert_ne!(flags & libc::FD_CLOEXEC, 0);
+    }
+
+    #[test]
+    fn a_local_peer_has_no_address() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let _client = UnixStream::connect(&path).unwrap();
+        let (_socket, peer) = accept(listener.as_fd()).unwrap();
+        assert_eq!(peer, Peer::Unix);
+        assert_eq!((peer.to_string().as_str(), peer.ip()), ("unix", None));
+    }
+
+    #[test]
+    fn an_ipv4_client_of_an_ipv6_socket_appears_as_ipv4() {
+        let check = |from: &str, expected: &str| {
+            assert_eq!(Peer::from(from.parse::<SocketAddr>().unwrap()).to_string(), expected);
+        };
+        check("[::ffff:192.0.2.1]:80", "192.0.2.1:80");
+        check("192.0.2.1:80", "192.0.2.1:80");
+        check("[2001:db8::1]:443", "[2001:db8::1]:443");
+        check("[::1]:1", "[::1]:1");
+    }
+
+    #[test]
+    fn the_listen_queue_counts_who_waits() {
+        let listener = listener(5);
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        assert_eq!(listen_queue(listener.as_fd()).unwrap(), ListenQueue { waiting: 0, limit: 5 });
+        let _first = TcpStream::connect(address).unwrap();
+        let _second = TcpStream::connect(address).unwrap();
+        assert_eq!(listen_queue(listener.as_fd()).unwrap().waiting, 2);
+        accept(listener.as_fd()).unwrap();
+        assert_eq!(listen_queue(listener.as_fd()).unwrap().waiting, 1);
+        let (local, _peer) = UnixStream::pair().unwrap();
+        assert!(listen_queue(local.as_fd()).is_err());
+    }
+
+    #[test]
+    fn pieces_and_a_file_arrive_in_order() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+
+        assert_eq!(send(ours.as_fd(), b"head ", More::Yes).unwrap(), 5);
+        let pieces = [IoSlice::new(b"two "), IoSlice::new(b"pieces ")];
+        assert_eq!(send_vectored(ours.as_fd(), &pieces, More::Yes).unwrap(), 11);
+        let mut offset = 7;
+        assert_eq!(sendfile(ours.as_fd(), file.as_fd(), &mut offset, 100).unwrap(), 3);
+        assert_eq!(offset, 10);
+        assert_eq!(sendfile(ours.as_fd(), file.as_fd(), &mut offset, 100).unwrap(), 0);
+        shutdown_write(ours.as_fd()).unwrap();
+
+        let mut arrived = String::new();
+        theirs.read_to_string(&mut arrived).unwrap();
+        assert_eq!(arrived, "head two pieces 789");
+    }
+
+    #[test]
+    fn sending_to_a_peer_that_left_is_an_error_and_no_signal() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        drop(theirs);
+        let check = |result: io::Result<usize>| {
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::BrokenPipe);
+        };
+        check(send(ours.as_fd(), b"x", More::No));
+        check(send_vectored(ours.as_fd(), &[IoSlice::new(b"x")], More::No));
+    }
+
+    #[test]
+    fn an_offset_that_no_file_has_is_refused() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let file = tempfile::tempfile().unwrap();
+        let error = sendfile(ours.as_fd(), file.as_fd(), &mut u64::MAX.clone(), 1).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn nodelay_is_switched_on_tcp_only() {
+        let listener = listener(1);
+        set_nodelay(listener.as_fd(), true).unwrap();
+        assert!(listener.tcp_nodelay().unwrap());
+        set_nodelay(listener.as_fd(), false).unwrap();
+        assert!(!listener.tcp_nodelay().unwrap());
+        let (local, _peer) = UnixStream::pair().unwrap();
+        assert!(set_nodelay(local.as_fd(), true).is_err());
+    }
+
+    fn listener(backlog: i32) -> Socket {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        socket.bind(&any_port.into()).unwrap();
+        socket.listen(backlog).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        socket
+    }
+}

@@ -116,3 +116,56 @@ fn timespec(duration: Duration) -> libc::timespec {
         tv_nsec: duration.subsec_nanos().into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn each_entry_says_what_happened_to_it() {
+        let (quiet, _peer) = UnixStream::pair().unwrap();
+        let (talked_to, mut talker) = UnixStream::pair().unwrap();
+        let (left, leaver) = UnixStream::pair().unwrap();
+        talker.write_all(b"x").unwrap();
+        drop(leaver);
+        let mut entries = [
+            PollEntry::new(quiet.as_raw_fd(), Interest::READ),
+            PollEntry::new(talked_to.as_raw_fd(), Interest::READ | Interest::WRITE),
+            PollEntry::new(left.as_raw_fd(), Interest::READ | Interest::READ_CLOSED),
+            PollEntry::new(-1, Interest::READ),
+        ];
+        assert_eq!(poll(&mut entries, None).unwrap(), 2);
+
+        let [quiet, talked_to, left, skipped] = entries.map(|entry| entry.returned());
+        assert!(quiet.is_empty() && skipped.is_empty());
+        assert!(talked_to.readable() && talked_to.writable() && !talked_to.hangup());
+        assert!(left.readable() && left.hangup() && !left.error());
+    }
+
+    #[test]
+    fn a_number_that_is_not_open_is_harmless() {
+        let mut entries = [PollEntry::new(i32::MAX, Interest::READ)];
+        assert_eq!(poll(&mut entries, None).unwrap(), 1);
+        assert!(entries[0].returned().invalid() && !entries[0].returned().readable());
+        assert_eq!(entries[0].fd(), i32::MAX);
+    }
+
+    #[test]
+    fn time_that_is_over_leaves_every_entry_empty() {
+        let (quiet, _peer) = UnixStream::pair().unwrap();
+        let mut entries = [PollEntry::new(quiet.as_raw_fd(), Interest::READ)];
+        assert_eq!(poll(&mut entries, Some(Duration::from_nanos(1))).unwrap(), 0);
+        assert!(entries[0].returned().is_empty());
+        // Far beyond what the kernel's clock can hold, but something has happened, so it does not wait.
+        entries[0] = PollEntry::new(quiet.as_raw_fd(), Interest::WRITE);
+        assert_eq!(poll(&mut entries, Some(Duration::MAX)).unwrap(), 1);
+    }
+
+    #[test]
+    fn no_entries_and_no_time_return_at_once() {
+        assert_eq!(poll(&mut [], Some(Duration::ZERO)).unwrap(), 0);
+    }
+}

@@ -389,8 +389,8 @@ fn exit_with_news_of(second: Pid, news: OwnedFd) -> ! {
     if ready {
         std::process::exit(0);
     }
-    // The pipe ended, so the second process is gone, or lives on without being ready; do not wait for
-    // that one. Its end may come a moment after the pipe's.
+    // The pipe ended, so the second process has ended, or is about to: that is what dropping its
+    // `Detached` means.
     let end = wait_for(second).map(|reaped| reaped.end);
     std::process::exit(match end {
         Ok(End::Exited(status)) if status != 0 => status,
@@ -421,5 +421,90 @@ impl Detached {
             Ok(_) | Err(nix::errno::Errno::EPIPE) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+// What needs a process of its own is in tests/fork.rs, tests/reap.rs and tests/alone.rs.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::ErrorKind;
+
+    #[test]
+    fn only_single_processes_are_signalled() {
+        for group in [0, -1, i32::MIN] {
+            let error = signal(Pid::from_raw(group), Signal::SIGTERM).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            assert!(!exists(Pid::from_raw(group)));
+        }
+        assert!(exists(Pid::this()) && exists(Pid::parent()));
+        // Linux numbers processes below 2^22.
+        let nobody = Pid::from_raw(i32::MAX);
+        assert!(!exists(nobody));
+        assert_eq!(signal(nobody, Signal::SIGTERM).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+    }
+
+    #[test]
+    fn ends_print_as_people_say_them() {
+        let check = |end: End, expected| assert_eq!(end.to_string(), expected);
+        check(End::Exited(3), "exit status 3");
+        check(End::Killed { signal: libc::SIGSEGV, core: true }, "SIGSEGV, core dumped");
+        check(End::Killed { signal: libc::SIGKILL, core: false }, "SIGKILL");
+        check(End::Killed { signal: 40, core: false }, "signal 40");
+        assert_eq!(Pid::from_raw(17).to_string(), "17");
+    }
+
+    #[test]
+    fn users_and_groups_are_found_by_name_and_by_number() {
+        let root = FoundUser { uid: 0, gid: Some(0), name: Some("root".to_owned()) };
+        assert_eq!(lookup_user("root").unwrap(), root);
+        assert_eq!(lookup_user("#0").unwrap(), root);
+        assert_eq!(lookup_group("root").unwrap(), 0);
+        assert_eq!(lookup_group("#4242424").unwrap(), 4_242_424);
+        let unlisted = lookup_user("#4242424").unwrap();
+        assert_eq!(unlisted, FoundUser { uid: 4_242_424, gid: None, name: None });
+        assert_eq!(
+            Credentials::new(unlisted, 7),
+            Credentials { uid: 4_242_424, gid: 7, name: None }
+        );
+    }
+
+    #[test]
+    fn users_and_groups_that_cannot_be_are_errors() {
+        let check = |name: &str, expected| {
+            assert_eq!(lookup_user(name).unwrap_err().kind(), expected, "{name}");
+            assert_eq!(lookup_group(name).unwrap_err().kind(), expected, "{name}");
+        };
+        check("no-such-name-here", ErrorKind::NotFound);
+        check("", ErrorKind::NotFound);
+        check("#", ErrorKind::InvalidInput);
+        check("#-1", ErrorKind::InvalidInput);
+        check("#4294967295", ErrorKind::InvalidInput);
+        check("#12x", ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn the_descriptor_limit_never_shrinks() {
+        let before = descriptor_limit().unwrap();
+        assert_eq!(raise_descriptor_limit(1).unwrap(), before);
+        assert_eq!(descriptor_limit().unwrap(), before);
+    }
+
+    #[test]
+    fn a_name_is_cut_to_what_the_kernel_keeps() {
+        set_process_name("herdgate: a long name").unwrap();
+        let name = nix::sys::prctl::get_name().unwrap();
+        assert_eq!(name.to_str().unwrap(), "herdgate: a lon");
+        assert_eq!(set_process_name("a\0b").unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn a_process_with_threads_does_not_detach() {
+        std::thread::scope(|scope| {
+            let (done, wait) = std::sync::mpsc::channel::<()>();
+            scope.spawn(move || wait.recv());
+            assert_eq!(detach().unwrap_err().kind(), ErrorKind::InvalidInput);
+            drop(done);
+        });
     }
 }

@@ -329,3 +329,97 @@ fn length(file: &File) -> io::Result<usize> {
         usize::try_from(file.metadata()?.len()).map_err(|_| invalid("no file is that long"))?;
     if len == 0 { Err(invalid("an empty file cannot be mapped")) } else { Ok(len) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::ErrorKind;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn a_created_mapping_is_private_zeroed_fully_allocated_and_seen_by_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scoreboard");
+        let ours = SharedMapping::create(&path, 10_000).unwrap();
+        assert_eq!((ours.len(), ours.path()), (10_000, Some(path.as_path())));
+        let status = std::fs::metadata(&path).unwrap();
+        assert_eq!((status.mode() & 0o777, status.len()), (0o600, 10_000));
+        assert!(status.blocks() * 512 >= 10_000, "{} blocks", status.blocks());
+
+        let counter: &AtomicU64 = ours.get(9_992).unwrap();
+        assert_eq!(counter.load(Ordering::Relaxed), 0);
+        counter.store(7, Ordering::Relaxed);
+        let again = SharedMapping::open_read_write(&path).unwrap();
+        assert_eq!(again.get::<AtomicU64>(9_992).unwrap().load(Ordering::Relaxed), 7);
+        again.get::<AtomicU64>(9_992).unwrap().store(8, Ordering::Relaxed);
+        assert_eq!(counter.load(Ordering::Relaxed), 8);
+    }
+
+    #[test]
+    fn an_existing_file_is_never_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scoreboard");
+        std::fs::write(&path, "somebody else's").unwrap();
+        let error = SharedMapping::create(&path, 4096).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&path).unwrap(), b"somebody else's");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_allocated_is_not_left_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scoreboard");
+        assert!(SharedMapping::create(&path, 0).is_err());
+        assert!(SharedMapping::create(&path, usize::MAX).is_err());
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn values_are_within_bounds_and_aligned_or_refused() {
+        let mapping = SharedMapping::anonymous(64).unwrap();
+        assert!(mapping.path().is_none());
+        let check = |result: io::Result<()>, expected: bool| assert_eq!(result.is_ok(), expected);
+        check(mapping.get::<AtomicU64>(56).map(drop), true);
+        check(mapping.get::<AtomicU64>(57).map(drop), false);
+        check(mapping.get::<AtomicU64>(4).map(drop), false);
+        check(mapping.get::<AtomicU32>(4).map(drop), true);
+        check(mapping.get::<AtomicU64>(64).map(drop), false);
+        check(mapping.get::<AtomicU64>(usize::MAX - 7).map(drop), false);
+        check(mapping.get::<[AtomicU16; 32]>(0).map(drop), true);
+        check(mapping.slice::<AtomicU8>(0, 64).map(drop), true);
+        check(mapping.slice::<AtomicU8>(1, 64).map(drop), false);
+        check(mapping.slice::<AtomicU8>(64, 0).map(drop), true);
+        check(mapping.slice::<AtomicU64>(0, usize::MAX).map(drop), false);
+    }
+
+    #[test]
+    fn a_view_reads_what_the_owner_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scoreboard");
+        let owner = SharedMapping::create(&path, 64).unwrap();
+        let view = SharedMapping::open_read(&path).unwrap();
+        assert_eq!((view.len(), view.path()), (64, path.as_path()));
+        owner.get::<AtomicU64>(8).unwrap().store(0x0102_0304_0506_0708, Ordering::Release);
+        owner.get::<AtomicI32>(16).unwrap().store(-5, Ordering::Release);
+        assert_eq!(view.u64(8).unwrap(), 0x0102_0304_0506_0708);
+        assert_eq!(view.u32(8).unwrap(), 0x0506_0708);
+        assert_eq!((view.u16(8).unwrap(), view.u8(8).unwrap()), (0x0708, 8));
+        assert_eq!((view.i32(16).unwrap(), view.i64(24).unwrap()), (-5, 0));
+        let mut bytes = [0; 4];
+        view.bytes(8, &mut bytes).unwrap();
+        assert_eq!(bytes, [8, 7, 6, 5]);
+        assert!(view.bytes(61, &mut bytes).is_err());
+        assert!(view.u64(60).is_err() && view.u32(2).is_err());
+    }
+
+    #[test]
+    fn an_empty_or_missing_file_cannot_be_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scoreboard");
+        assert_eq!(SharedMapping::open_read(&path).unwrap_err().kind(), ErrorKind::NotFound);
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(SharedMapping::open_read(&path).unwrap_err().kind(), ErrorKind::InvalidInput);
+        let error = SharedMapping::open_read_write(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    }
+}

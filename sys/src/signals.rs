@@ -121,7 +121,8 @@ impl AsRawFd for SignalFd {
 /// # Errors
 /// `EINVAL`: SIGKILL and SIGSTOP cannot be ignored.
 pub fn ignore(signal: Signal) -> io::Result<()> {
-    set_action(signal, SigHandler::SigIgn)
+    set_action(signal, SigHandler::SigIgn)?;
+    Ok(())
 }
 
 /// Gives a signal its first meaning back. sigaction(2).
@@ -129,12 +130,66 @@ pub fn ignore(signal: Signal) -> io::Result<()> {
 /// # Errors
 /// `EINVAL`: SIGKILL and SIGSTOP have no other.
 pub fn restore_default(signal: Signal) -> io::Result<()> {
-    set_action(signal, SigHandler::SigDfl)
+    set_action(signal, SigHandler::SigDfl)?;
+    Ok(())
 }
 
-fn set_action(signal: Signal, handler: SigHandler) -> io::Result<()> {
+/// Answers what was done before.
+fn set_action(signal: Signal, handler: SigHandler) -> io::Result<SigHandler> {
     let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
     // SAFETY: neither "ignore" nor "default" runs code of ours, so there is nothing to be signal-safe.
-    unsafe { sigaction(signal, &action) }?;
-    Ok(())
+    let before = unsafe { sigaction(signal, &action) }?;
+    Ok(before.handler())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::signal::raise;
+
+    // `raise` addresses the calling thread, so tests that run beside this one do not notice.
+    #[test]
+    fn blocked_signals_are_read_in_the_loop_and_merge() {
+        let inbox = SignalFd::new(&[Signal::SIGUSR1, Signal::SIGHUP]).unwrap();
+        assert_eq!(inbox.read().unwrap(), None);
+        raise(Signal::SIGUSR1).unwrap();
+        raise(Signal::SIGUSR1).unwrap();
+        raise(Signal::SIGHUP).unwrap();
+        let mut read = [inbox.read().unwrap(), inbox.read().unwrap()];
+        read.sort();
+        assert_eq!(read, [Some(Signal::SIGHUP), Some(Signal::SIGUSR1)]);
+        assert_eq!(inbox.read().unwrap(), None);
+    }
+
+    #[test]
+    fn the_mask_is_what_was_asked_for() {
+        let blocked = || SignalSet(SigSet::thread_get_mask().unwrap());
+        let usr1 = SignalSet::of(&[Signal::SIGUSR1]);
+        usr1.block().unwrap();
+        assert!(blocked().contains(Signal::SIGUSR1));
+        usr1.unblock().unwrap();
+        assert!(!blocked().contains(Signal::SIGUSR1));
+
+        let before = SignalSet::all().replace_mask().unwrap();
+        assert!(blocked().contains(Signal::SIGTERM) && blocked().contains(Signal::SIGUSR1));
+        assert!(!blocked().contains(Signal::SIGKILL), "the kernel sees to that");
+        before.replace_mask().unwrap();
+        assert!(!blocked().contains(Signal::SIGUSR1));
+
+        SignalSet::of(&[Signal::SIGUSR1, Signal::SIGHUP]).block().unwrap();
+        unblock_all().unwrap();
+        assert_eq!(blocked(), SignalSet::of(&[]));
+    }
+
+    #[test]
+    fn an_ignored_signal_is_dropped_until_its_meaning_is_restored() {
+        ignore(Signal::SIGUSR2).unwrap();
+        raise(Signal::SIGUSR2).unwrap(); // It would end the whole test run.
+        let before = set_action(Signal::SIGUSR2, SigHandler::SigIgn).unwrap();
+        assert!(matches!(before, SigHandler::SigIgn));
+        restore_default(Signal::SIGUSR2).unwrap();
+        let before = set_action(Signal::SIGUSR2, SigHandler::SigDfl).unwrap();
+        assert!(matches!(before, SigHandler::SigDfl));
+        assert!(ignore(Signal::SIGKILL).is_err());
+    }
 }
