@@ -90,10 +90,8 @@ impl<T> Directive<T> {
     /// part of the line. Whether `AllowOverride` permits it in `.htaccess` is the caller's question.
     pub fn obey(&self, settings: &mut T, line: &Line, place: &Place<'_>) -> Vec<Diagnostic> {
         let description = self.describe();
-        if !self.contexts.contains(&place.context) {
-            let problem = Problem::at(&line.name, not_allowed(self.name, place.context))
-                .help(format!("belongs in: {}", Contexts(self.contexts)));
-            return vec![Diagnostic::new(Severity::Error, problem)];
+        if let Some(misplaced) = description.check_context(line, place.context) {
+            return vec![misplaced];
         }
         let mut args = Args::new(&description, line, place);
         let outcome = (self.apply)(settings, &mut args);
@@ -129,8 +127,18 @@ impl<T> Directive<T> {
 }
 
 impl Description {
-    /// Gives a row's problem the place and the help that the row left out.
-    fn diagnose(&self, severity: Severity, problem: Problem, line: &Line) -> Diagnostic {
+    /// The error of a line that may not stand where it stands.
+    pub fn check_context(&self, line: &Line, context: Context) -> Option<Diagnostic> {
+        if self.contexts.contains(&context) {
+            return None;
+        }
+        let problem = Problem::at(&line.name, not_allowed(self.name, context))
+            .help(format!("belongs in: {}", Contexts(self.contexts)));
+        Some(Diagnostic::new(Severity::Error, problem))
+    }
+
+    /// Gives a row's problem the name, the place and the help that the row left out.
+    pub fn diagnose(&self, severity: Severity, problem: Problem, line: &Line) -> Diagnostic {
         let named = problem.message.starts_with(self.name);
         let message =
             if named { problem.message } else { format!("{}: {}", self.name, problem.message) };

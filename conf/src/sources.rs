@@ -9,6 +9,8 @@
 //! - A [`Span`] is a range of bytes in one source, and never leaves its line.
 //! - A file that is included twice is two sources, because its two include chains differ.
 
+use std::sync::Arc;
+
 /// Every text of one configuration, in the order of reading.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
@@ -19,7 +21,8 @@ pub struct Sources {
 struct Source {
     /// The path as it was opened, or a label such as `-C` for a text from the command line.
     name: String,
-    text: String,
+    /// Shared, so that it can be read while further texts arrive.
+    text: Arc<str>,
     /// The offset of each line's first byte; found once, since every diagnostic asks.
     line_starts: Vec<usize>,
     included_from: Option<Span>,
@@ -56,7 +59,7 @@ impl Sources {
     pub fn add(
         &mut self,
         name: impl Into<String>,
-        text: impl Into<String>,
+        text: impl Into<Arc<str>>,
         included_from: Option<Span>,
     ) -> SourceId {
         let text = text.into();
@@ -74,6 +77,14 @@ impl Sources {
     /// The whole text.
     pub fn text(&self, source: SourceId) -> &str {
         &self.sources[source.0].text
+    }
+
+    pub(crate) fn shared_text(&self, source: SourceId) -> Arc<str> {
+        Arc::clone(&self.sources[source.0].text)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.sources.len()
     }
 
     /// The bytes of a span as they were written.

@@ -121,7 +121,10 @@ fn write_node(out: &mut fmt::Formatter<'_>, node: &Node, depth: usize) -> fmt::R
     let indent = depth * 4;
     match node {
         Node::Line(line) => {
-            writeln!(out, "{:indent$}{}{}", "", line.name.text, Arguments(&line.raw))
+            let text = format!("{}{}", Name(&line.name), Arguments(&line.raw));
+            // A backslash at the very end would continue the line; a blank behind it is trimmed again.
+            let guard = if text.ends_with('\\') { " " } else { "" };
+            writeln!(out, "{:indent$}{text}{guard}", "")
         }
         Node::Section(section) => {
             let Line { name, raw, .. } = &section.line;
@@ -132,15 +135,26 @@ fn write_node(out: &mut fmt::Formatter<'_>, node: &Node, depth: usize) -> fmt::R
     }
 }
 
+/// A directive's name: quoted if it was, or if it would be read as something else.
+struct Name<'a>(&'a Word);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = &self.0.text;
+        if self.0.quoted || text.starts_with(['#', '<', '\u{feff}']) {
+            let escaped = text.replace('\\', r"\\").replace('"', r#"\""#);
+            return write!(out, "\"{escaped}\"");
+        }
+        out.write_str(text)
+    }
+}
+
 /// Raw arguments behind a name: with a space before, if there are any.
 struct Arguments<'a>(&'a str);
 
 impl fmt::Display for Arguments<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let space = if self.0.is_empty() { "" } else { " " };
-        // A backslash at the very end would continue the line. In a line of the tree there can be one
-        // only before trailing blanks were removed, so a blank brings it back.
-        let guard = if self.0.ends_with('\\') { " " } else { "" };
-        write!(out, "{space}{}{guard}", self.0)
+        write!(out, "{space}{}", self.0)
     }
 }
