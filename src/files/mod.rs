@@ -10,6 +10,7 @@
 //!   asks again in a job with [`Access::MayBlock`].
 
 pub mod content;
+pub mod listing;
 pub mod open;
 
 /// Whether the caller can wait for a disk.

@@ -11,6 +11,7 @@
 
 use super::clock::{LogClock, Moment};
 use super::file::LogFile;
+use crate::modules::core::{Level, LogLevels};
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -19,107 +20,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Apache cuts lines here, and so do many readers.
 const LINE_BYTES_MAX: usize = 8192;
 
-/// How much a message matters; the first is the worst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
-    /// The system cannot be used.
-    Emerg,
-    /// Somebody must act at once.
-    Alert,
-    /// A part of the server failed.
-    Crit,
-    /// A request or an operation failed.
-    Error,
-    /// Something looks wrong.
-    Warn,
-    /// A normal but significant event. Always written.
-    Notice,
-    /// What happened, for whoever wonders.
-    Info,
-    /// For whoever looks for a mistake.
-    Debug,
-    /// `trace1` to `trace8`: finer and finer.
-    Trace(u8),
-}
-
-/// The names of the levels in the order of their weight, without `trace1` … `trace8`.
-const LEVELS: [(&str, Level); 8] = [
-    ("emerg", Level::Emerg),
-    ("alert", Level::Alert),
-    ("crit", Level::Crit),
-    ("error", Level::Error),
-    ("warn", Level::Warn),
-    ("notice", Level::Notice),
-    ("info", Level::Info),
-    ("debug", Level::Debug),
-];
-
-impl Level {
-    /// The level of that name, in any case, as `LogLevel` takes it.
-    pub fn by_name(name: &str) -> Option<Level> {
-        let named = LEVELS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-        named.map(|(_, level)| *level).or_else(|| trace_by_name(name))
-    }
-}
-
-fn trace_by_name(name: &str) -> Option<Level> {
-    let (word, digit) = name.split_at_checked(5)?;
-    let depth: u8 = digit.parse().ok()?;
-    (word.eq_ignore_ascii_case("trace") && (1..=8).contains(&depth)).then_some(Level::Trace(depth))
-}
-
-impl fmt::Display for Level {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self, LEVELS.iter().find(|(_, level)| level == self)) {
-            (Level::Trace(depth), _) => write!(out, "trace{depth}"),
-            (_, Some((name, _))) => out.write_str(name),
-            (_, None) => unreachable!("every level but trace has a row"),
-        }
-    }
-}
-
-/// What `LogLevel` lets through: one level, and others for single modules.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LevelFilter {
-    /// The level of modules that are not named.
-    pub default: Level,
-    /// Module names without `mod_` or `_module`, and their levels.
-    pub modules: Vec<(String, Level)>,
-}
-
-impl Default for LevelFilter {
-    fn default() -> Self {
-        LevelFilter { default: Level::Warn, modules: Vec::new() }
-    }
-}
-
-impl LevelFilter {
-    /// Whether a message of this module and level is written.
-    pub fn lets_through(&self, module: &str, level: Level) -> bool {
-        let named = self.modules.iter().find(|(name, _)| name == module);
-        let threshold = named.map_or(self.default, |(_, level)| *level);
-        level <= threshold || level == Level::Notice
-    }
-}
-
 /// One host's error log. Cloning shares the file.
 #[derive(Clone, Debug)]
 pub struct ErrorLog {
     file: Arc<LogFile>,
-    filter: LevelFilter,
+    levels: LogLevels,
     /// The clock of whoever writes; contended only when several threads of a process report errors at once.
     clock: Arc<Mutex<LogClock>>,
 }
 
 impl ErrorLog {
-    /// An error log that appends to `file` what `filter` lets through.
-    pub fn new(file: Arc<LogFile>, filter: LevelFilter) -> ErrorLog {
-        ErrorLog { file, filter, clock: Arc::default() }
+    /// An error log that appends to `file` what `levels` let through.
+    pub fn new(file: Arc<LogFile>, levels: LogLevels) -> ErrorLog {
+        ErrorLog { file, levels, clock: Arc::default() }
     }
 
-    /// The same file with another filter: virtual hosts that name no log of their own share the server's.
-    pub fn with_filter(&self, filter: LevelFilter) -> ErrorLog {
-        ErrorLog { filter, ..self.clone() }
+    /// The same file with other levels: virtual hosts that name no log of their own share the server's.
+    pub fn with_levels(&self, levels: LogLevels) -> ErrorLog {
+        ErrorLog { levels, ..self.clone() }
     }
 
     /// The file below, for instance to become the standard error of the process.
@@ -133,7 +51,8 @@ impl ErrorLog {
     /// log.at(Level::Error, "core").client(peer).because(&error).say(format_args!("AH00035: …"));
     /// ```
     pub fn at(&self, level: Level, module: &'static str) -> Entry<'_> {
-        Entry { log: self, level, module, cause: None, client: None, referer: None }
+        let levels = &self.levels;
+        Entry { log: self, levels, level, module, cause: None, client: None, referer: None }
     }
 }
 
@@ -142,6 +61,7 @@ impl ErrorLog {
 #[derive(Debug)]
 pub struct Entry<'e> {
     log: &'e ErrorLog,
+    levels: &'e LogLevels,
     level: Level,
     module: &'static str,
     cause: Option<&'e io::Error>,
@@ -150,6 +70,11 @@ pub struct Entry<'e> {
 }
 
 impl<'e> Entry<'e> {
+    /// Filters by a section's levels instead of the host's.
+    pub fn filtered_by(self, levels: &'e LogLevels) -> Self {
+        Entry { levels, ..self }
+    }
+
     /// Adds `[client ADDRESS:PORT]`. A client on a Unix socket has none.
     pub fn client(self, client: Option<SocketAddr>) -> Self {
         Entry { client, ..self }
@@ -165,9 +90,9 @@ impl<'e> Entry<'e> {
         Entry { referer, ..self }
     }
 
-    /// Writes the line, unless the filter holds it back. Foreign bytes belong into [`Quoted`].
+    /// Writes the line, unless the levels hold it back. Foreign bytes belong into [`Quoted`].
     pub fn say(self, message: fmt::Arguments<'_>) {
-        if self.log.filter.lets_through(self.module, self.level) {
+        if lets_through(self.levels, self.module, self.level) {
             let line = self.render(Moment::now(), message);
             let _there_is_nobody_left_to_tell = self.log.file.append(&line);
         }
@@ -200,9 +125,13 @@ impl<'e> Entry<'e> {
         let local = self.log.clock.lock().unwrap_or_else(PoisonError::into_inner).local(now);
         let (pid, tid) = (std::process::id(), nix::unistd::gettid());
         write!(line, "[{}.{:06}", local.strftime("%a %b %d %H:%M:%S"), now.micros())?;
-        write!(line, " {}] [{}:{}] ", local.strftime("%Y"), self.module, self.level)?;
+        write!(line, " {}] [{}:{}] ", local.strftime("%Y"), self.module, self.level.name())?;
         write!(line, "[pid {pid}:tid {tid}] ")
     }
+}
+
+fn lets_through(levels: &LogLevels, module: &str, level: Level) -> bool {
+    level <= levels.level(module) || level == Level::Notice
 }
 
 /// A line that takes no control character, no byte beyond ASCII and no more than [`LINE_BYTES_MAX`].
@@ -278,14 +207,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn log_to(path: &std::path::Path, filter: LevelFilter) -> ErrorLog {
-        ErrorLog::new(Arc::new(LogFile::open(path).unwrap()), filter)
+    fn log_to(path: &std::path::Path, levels: LogLevels) -> ErrorLog {
+        ErrorLog::new(Arc::new(LogFile::open(path).unwrap()), levels)
     }
 
     #[test]
     fn line_has_apaches_shape() {
         let root = tempfile::tempdir().unwrap();
-        let log = log_to(&root.path().join("log"), LevelFilter::default());
+        let log = log_to(&root.path().join("log"), LogLevels::default());
         let denied = io::Error::from_raw_os_error(13);
         log.at(Level::Error, "core")
             .client(Some("10.0.0.1:4711".parse().unwrap()))
@@ -305,36 +234,24 @@ mod tests {
     }
 
     #[test]
-    fn filter_holds_back_all_but_notices() {
-        let filter = LevelFilter {
-            default: Level::Crit,
-            modules: vec![("authz_core".to_owned(), Level::Trace(2))],
-        };
-        for (module, level, expected) in [
-            ("core", Level::Crit, true),
-            ("core", Level::Error, false),
-            ("core", Level::Notice, true),
-            ("authz_core", Level::Trace(2), true),
-            ("authz_core", Level::Trace(3), false),
+    fn levels_hold_back_all_but_notices() {
+        let levels = LogLevels::default(); // Up to warnings.
+        for (level, expected) in [
+            (Level::Emerg, true),
+            (Level::Error, true),
+            (Level::Warn, true),
+            (Level::Notice, true),
+            (Level::Info, false),
+            (Level::Trace(1), false),
         ] {
-            assert_eq!(filter.lets_through(module, level), expected, "{module}:{level}");
+            assert_eq!(lets_through(&levels, "core", level), expected, "{level:?}");
         }
-    }
-
-    #[test]
-    fn level_names_read_as_they_print() {
-        for name in ["emerg", "alert", "crit", "error", "warn", "notice", "info", "debug"] {
-            assert_eq!(Level::by_name(name).map(|level| level.to_string()).as_deref(), Some(name));
-        }
-        assert_eq!(Level::by_name("TRACE8"), Some(Level::Trace(8)));
-        assert_eq!(Level::by_name("trace9"), None);
-        assert_eq!(Level::by_name("loud"), None);
     }
 
     proptest! {
         #[test]
         fn message_never_breaks_its_line(foreign: Vec<u8>, text: String) {
-            let log = ErrorLog::new(Arc::new(LogFile::stderr().unwrap()), LevelFilter::default());
+            let log = ErrorLog::new(Arc::new(LogFile::stderr().unwrap()), LogLevels::default());
             let line = log
                 .at(Level::Error, "core")
                 .render(Moment { secs: 0, nanos: 0 }, format_args!("{text} {}", Quoted(&foreign)));

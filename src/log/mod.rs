@@ -13,7 +13,8 @@ pub mod clock;
 pub mod error;
 pub mod file;
 
+pub use crate::modules::core::{Level, LogLevels};
 pub use access::{Format, Record};
 pub use clock::{LogClock, Moment};
-pub use error::{ErrorLog, Level, LevelFilter};
+pub use error::{ErrorLog, Quoted};
 pub use file::{LogBatch, LogFile, LogId};
