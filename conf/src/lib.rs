@@ -22,6 +22,7 @@ mod include;
 mod lines;
 mod read_time;
 mod reader;
+pub mod reference;
 mod sources;
 mod spelling;
 mod tree;
