@@ -6,10 +6,11 @@
 //!            ◀──EXCLUSIVE── epoll of child 3 ─┘ promises no more), instead of the whole herd
 //! ```
 //!
-//! - A registration belongs to the *open file* and dies when its last descriptor closes. After a fork
-//!   that is not when *we* close it: remove it first.
+//! - A registration belongs to the *open file* and dies when its last descriptor closes. After a
+//!   fork that is not when *we* close it: remove it first.
 //! - The free functions take any epoll descriptor, so that `mio::Poll` can wait for what mio cannot
-//!   express; [`Epoll`] is for those who need no mio.
+//!   express; [`Epoll`] is for those who need no mio. What they wait for may be a plain number, as
+//!   a connection's watched descriptors are: one that is no longer open is refused (`EBADF`).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -177,14 +178,16 @@ pub fn remove(epoll: &impl AsRawFd, fd: &impl AsRawFd) -> io::Result<()> {
     control(epoll.as_raw_fd(), libc::EPOLL_CTL_DEL, fd.as_raw_fd(), ptr::null_mut())
 }
 
-/// Both descriptors may be any number: the kernel refuses what is not an epoll, or not open, so this is safe to call.
+/// Both descriptors may be any number: the kernel refuses what is not an epoll or not open, and
+/// waiting for somebody else's file neither reads nor writes it. So this is safe to call.
 fn control(
     epoll: RawFd,
     operation: libc::c_int,
     fd: RawFd,
     event: *mut libc::epoll_event,
 ) -> io::Result<()> {
-    // SAFETY: `event` is null (for removal, which does not read it) or points into the frame of our caller.
+    // SAFETY: `event` is null (for removal, which does not read it) or points into the frame of our
+    // caller.
     check(unsafe { libc::epoll_ctl(epoll, operation, fd, event) })?;
     Ok(())
 }
@@ -269,7 +272,8 @@ mod tests {
         check(epoll.remove(stranger.as_fd()), ErrorKind::NotFound);
         check(epoll.modify(stranger.as_fd(), Events::READ, 1), ErrorKind::NotFound);
         check(epoll.add(file.as_fd(), Events::READ, 1), ErrorKind::PermissionDenied);
-        check(add(&bell, stranger.as_fd(), Events::READ, 1), ErrorKind::InvalidInput);
+        check(add(&bell, &stranger, Events::READ, 1), ErrorKind::InvalidInput);
+        assert_eq!(remove(&epoll, &i32::MAX).unwrap_err().raw_os_error(), Some(libc::EBADF));
         assert_eq!(epoll.wait(&mut [], None).unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 

@@ -1,0 +1,68 @@
+//! An echo server under any process model: `cargo run --example echo -- event 7007`.
+#![expect(clippy::print_stdout, reason = "it says where it listens")]
+
+use std::{env, error::Error, io::ErrorKind, net::Ipv4Addr};
+
+use herdgate_mpm::{
+    ChildContext, Connection, Deadline, Interest, ListenSpec, ListenerId, Listeners, Model, Peer,
+    Phase, Service, Settings, Socket, Step, Turn, Wait, Why, serve,
+};
+
+struct Echo;
+
+struct Client {
+    socket: Socket,
+    unsent: Vec<u8>,
+}
+
+impl Service for Echo {
+    type Connection = Client;
+    type Local = ();
+
+    fn thread_init(&self, _child: &ChildContext) {}
+
+    fn connect(&self, socket: Socket, _peer: Peer, _listener: ListenerId) -> Client {
+        Client { socket, unsent: Vec::new() }
+    }
+}
+
+impl Connection<()> for Client {
+    fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    fn advance(&mut self, turn: &mut Turn<'_, ()>) -> Step {
+        if turn.why() == Why::Shed || turn.draining() && self.unsent.is_empty() {
+            return Step::Done;
+        }
+        if self.unsent.is_empty() {
+            match self.socket.read(&mut turn.buffers().read) {
+                Ok(0) => return Step::Done,
+                Ok(count) => self.unsent.extend_from_slice(&turn.buffers().read[..count]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => return Step::Done,
+            }
+        }
+        let sent = self.socket.write(&self.unsent).unwrap_or(0);
+        self.unsent.drain(..sent);
+        let (phase, client) = if self.unsent.is_empty() {
+            (Phase::Idle, Interest::READ)
+        } else {
+            (Phase::Response, Interest::WRITE)
+        };
+        Step::Wait(Wait { phase, client, deadline: Deadline::Never })
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let model = match env::args().nth(1).as_deref() {
+        Some("prefork") => Model::Prefork,
+        Some("worker") => Model::Worker,
+        _ => Model::Event,
+    };
+    let port = env::args().nth(2).map_or(Ok(0), |port| port.parse())?;
+    let listen = [ListenSpec { ip: Some(Ipv4Addr::LOCALHOST.into()), port }];
+    let listeners = Listeners::bind(&listen, 511, &Listeners::default())?;
+    println!("{model} echoes on {}", listeners.get(ListenerId(0)).address());
+    Ok(serve(Echo, Settings::new(model), listeners)?)
+}

@@ -1,0 +1,123 @@
+//! From the gate to an accepted connection: what prefork, worker and event's accept thread have in common.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::sync::atomic::Ordering::Relaxed;
+
+use herdgate_sys as sys;
+use sys::epoll::{Epoll, Event, Events};
+use sys::net::Peer;
+
+use crate::child::Child;
+use crate::gate::{Entered, Wakeups};
+use crate::listen::ListenerId;
+use crate::scoreboard::add;
+use crate::{ChildNotice, Service, Socket};
+
+/// A connection that nobody serves yet.
+#[derive(Debug)]
+pub(crate) struct NewConnection {
+    pub(crate) socket: Socket,
+    pub(crate) peer: Peer,
+    pub(crate) listener: ListenerId,
+}
+
+/// What came of waiting at the gate.
+#[derive(Debug)]
+pub(crate) enum Admitted {
+    Connection(NewConnection),
+    /// The child should finish.
+    Finish,
+    /// No descriptor or no memory for a connection: it stays in the kernel's queue.
+    Shortage(io::Error),
+}
+
+/// The wait for the listeners, behind the gate.
+pub(crate) struct Admission<'a, S: Service> {
+    child: &'a Child<'a, S>,
+    epoll: Epoll,
+    /// The listener that is asked first, moved on after each connection: a busy one must not starve the others.
+    first: usize,
+}
+
+/// Stands for the orders' pipe among the listeners' numbers.
+const ORDERS: u64 = u64::MAX;
+
+impl<'a, S: Service> Admission<'a, S> {
+    pub(crate) fn new(child: &'a Child<'a, S>) -> io::Result<Self> {
+        let epoll = Epoll::new()?;
+        let wakeups = match child.gate.wakeups() {
+            Wakeups::Everyone => Events::READ,
+            Wakeups::One => Events::READ | Events::EXCLUSIVE,
+        };
+        for (id, listener) in child.context.listeners.iter() {
+            sys::epoll::add(&epoll, &listener.as_fd(), wakeups, u64::from(id.0))?;
+        }
+        sys::epoll::add(&epoll, &child.orders, Events::READ, ORDERS)?;
+        Ok(Self { child, epoll, first: 0 })
+    }
+
+    /// Goes through the gate, waits for a connection, accepts it, and leaves.
+    ///
+    /// Who queues at a mutex cannot be woken. So the order to finish is looked at inside, where everyone comes by:
+    /// the one inside is woken by the pipe, leaves, and the next one sees it at once.
+    pub(crate) fn next(&mut self) -> io::Result<Admitted> {
+        let at_gate = &self.child.record().at_gate;
+        at_gate.store(1, Relaxed);
+        if self.child.gate.enter()? == Entered::AfterDeath {
+            self.child.service.notice(ChildNotice::GateHolderDied);
+        }
+        at_gate.store(2, Relaxed);
+        let admitted = self.wait_and_accept();
+        self.child.gate.leave()?;
+        at_gate.store(0, Relaxed);
+        admitted
+    }
+
+    fn wait_and_accept(&mut self) -> io::Result<Admitted> {
+        let listeners = self.child.context.listeners.clone();
+        loop {
+            let mut events = [Event::empty(); 16];
+            let count = match self.epoll.wait(&mut events, None) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => result?,
+            };
+            let ready = &events[..count];
+            if ready.iter().any(|event| event.data() == ORDERS) {
+                return Ok(Admitted::Finish);
+            }
+            let turns = listeners.len();
+            for id in (self.first..self.first + turns).map(|number| number % turns) {
+                if !ready.iter().any(|event| event.data() == id as u64) {
+                    continue;
+                }
+                let id = ListenerId(u16::try_from(id).expect("listeners are numbered by u16"));
+                if let Some(admitted) = accept(self.child, id) {
+                    self.first = usize::from(id.0) + 1;
+                    return Ok(admitted);
+                }
+            }
+            add(&self.child.record().wakeups_wasted, 1);
+        }
+    }
+}
+
+/// Takes one connection from a listener, if there is still one.
+pub(crate) fn accept<S: Service>(child: &Child<'_, S>, id: ListenerId) -> Option<Admitted> {
+    match sys::net::accept(child.context.listeners.get(id).as_fd()) {
+        Ok((fd, peer)) => {
+            child.accepted.fetch_add(1, Relaxed);
+            add(&child.record().accepted, 1);
+            let socket = Socket::new(fd);
+            Some(Admitted::Connection(NewConnection { socket, peer, listener: id }))
+        }
+        Err(error) if is_shortage(&error) => Some(Admitted::Shortage(error)),
+        // Somebody else was quicker, or the client has gone: not our trouble (accept(2), "Error handling").
+        Err(_) => None,
+    }
+}
+
+fn is_shortage(error: &io::Error) -> bool {
+    use nix::libc::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM))
+}

@@ -1,0 +1,135 @@
+//! A child process: what it has, how it learns that it should finish, and how it ends.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use herdgate_sys as sys;
+use sys::poll::{Interest as PollInterest, PollEntry, poll};
+
+use crate::gate::Gate;
+use crate::listen::Listeners;
+use crate::scoreboard::{ChildRecord, Scoreboard, SlotWriter};
+use crate::turn::Buffers;
+use crate::{ChildNotice, Moment, Service, Settings};
+
+/// How long a child without descriptors or memory leaves its listeners alone.
+pub(crate) const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
+
+/// Who a child is, for its service.
+#[derive(Clone, Debug)]
+pub struct ChildContext {
+    /// Its place on the scoreboard.
+    pub number: usize,
+    /// Its generation; the first is 0.
+    pub generation: u32,
+    /// Its listeners.
+    pub listeners: Listeners,
+}
+
+/// How a child ends. The numbers are its exit codes, as Apache's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Told to, or after its share of connections.
+    Finished = 0,
+    /// Something is short, or broken, in this child: a new one may do better.
+    Sick = 7,
+}
+
+/// All that a child's threads share.
+pub(crate) struct Child<'a, S: Service> {
+    pub(crate) service: &'a S,
+    pub(crate) settings: &'a Settings,
+    pub(crate) context: ChildContext,
+    pub(crate) gate: &'a dyn Gate,
+    pub(crate) scoreboard: &'a Scoreboard,
+    pub(crate) orders: Orders,
+    /// Connections taken so far.
+    pub(crate) accepted: AtomicU64,
+}
+
+impl<S: Service> Child<'_, S> {
+    pub(crate) fn record(&self) -> &ChildRecord {
+        &self.scoreboard.children()[self.context.number]
+    }
+
+    /// Whether this child has had its share of connections.
+    pub(crate) fn has_served_enough(&self) -> bool {
+        let limit = self.settings.max_connections_per_child;
+        limit != 0 && self.accepted.load(Relaxed) >= limit
+    }
+
+    /// No descriptor, or no memory, for a connection that waits: says so, and leaves the gate to others for a moment.
+    pub(crate) fn wait_out_shortage(&self, error: &io::Error) {
+        self.service.notice(ChildNotice::Shortage(error));
+        self.orders.sleep(SHORTAGE_PAUSE);
+    }
+
+    /// Sits down as worker `number` of this child, on the calling thread.
+    pub(crate) fn worker(&self, number: usize) -> WorkerSeat<'_, S> {
+        let slot = self.scoreboard.writer(self.context.number, number);
+        slot.started(self.context.generation, Moment::now());
+        WorkerSeat {
+            service: self.service,
+            local: self.service.thread_init(&self.context),
+            buffers: Buffers::new(self.settings.read_buffer_bytes),
+            slot,
+        }
+    }
+
+    /// Starts a named thread within `scope`. All signals are blocked in it, as they are in the whole child but for
+    /// those that kill: a signal never interrupts a thread's system call.
+    pub(crate) fn spawn<'scope, 'env>(
+        &self,
+        scope: &'scope thread::Scope<'scope, 'env>,
+        name: String,
+        body: impl FnOnce() + Send + 'scope,
+    ) -> io::Result<()> {
+        let mut builder = thread::Builder::new().name(name);
+        if let Some(bytes) = self.settings.thread_stack_bytes {
+            builder = builder.stack_size(bytes);
+        }
+        builder.spawn_scoped(scope, body).map(|_handle| ())
+    }
+}
+
+/// One worker at work: the thread's own things, which it lends to each connection in turn.
+pub(crate) struct WorkerSeat<'a, S: Service> {
+    pub(crate) service: &'a S,
+    pub(crate) local: S::Local,
+    pub(crate) buffers: Buffers,
+    pub(crate) slot: SlotWriter<'a>,
+}
+
+/// How a child hears that it should finish: by the end of file of a pipe whose other end only the supervisor holds.
+///
+/// So an order and the supervisor's death look alike, and are obeyed alike: take nothing new, finish what is there, go.
+/// The end of file stays readable for ever, for every thread that looks.
+pub(crate) struct Orders(OwnedFd);
+
+impl Orders {
+    pub(crate) fn new(pipe: OwnedFd) -> Self {
+        Self(pipe)
+    }
+
+    /// Sleeps for a while, or until the child should finish.
+    fn sleep(&self, pause: Duration) {
+        let mut entry = [PollEntry::new(self.0.as_raw_fd(), PollInterest::READ)];
+        // Cut short or not: the caller looks at the world again anyway.
+        let _ = poll(&mut entry, Some(pause));
+    }
+}
+
+impl AsFd for Orders {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for Orders {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}

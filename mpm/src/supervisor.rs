@@ -1,0 +1,820 @@
+//! # The supervisor: who lives, who goes, and when
+//!
+//! ```text
+//!                   ┌──────────────── one poll: signals, or the next second ───────────────┐
+//!                   ▼                                                                      │
+//!   Event::Signal(CHLD) ─▶ reap, free the place, replace who died unasked                  │
+//!   Event::Signal(USR1) ─▶ new generation beside the old one, which then finishes          ├──▶ again
+//!   Event::Signal(HUP)  ─▶ old generation killed, new one started                          │
+//!   Event::Signal(WINCH)─▶ nobody new; all finish; then the end                            │
+//!   Event::Signal(TERM) ─▶ all killed; the end                                             │
+//!   Event::Second       ─▶ maintenance: too few idle workers? too many?                    ┘
+//! ```
+//!
+//! The parent is boring: single-threaded, serving nothing. It has no signal handlers, only a descriptor to read
+//! signals from (signalfd(2)), so every decision is made in one loop.
+//!
+//! - A child is told to finish by closing its pipe, which happens as well when the supervisor dies.
+//! - A reload is a transaction: everything that can fail is done by [`Program::prepare`]; then there is a new
+//!   generation, or the old one goes on as if nothing had been asked.
+//! - Pids, generations and places are kept here, in the supervisor's own memory. The scoreboard is read for
+//!   statistics only: how many workers are idle.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use herdgate_sys as sys;
+use sys::poll::{Interest as PollInterest, PollEntry, poll};
+use sys::process::{End, Fork, Pid};
+use sys::signals::{Signal, SignalFd, SignalSet};
+
+use crate::child::{Child, ChildContext, Exit, Orders};
+use crate::event::busy_permille;
+use crate::gate::Gate;
+use crate::listen::Listeners;
+use crate::maintenance::{Decision, Limits, Load, SpawnRate};
+use crate::scoreboard::{Scoreboard, State};
+use crate::{Model, Moment, Service, Settings, event, prefork, worker};
+
+/// How often the number of children is looked at.
+const MAINTENANCE_EVERY: Duration = Duration::from_secs(1);
+/// A child that dies unasked within this time after its start has not really started.
+const YOUNG: Duration = Duration::from_secs(2);
+/// After so many young deaths in a row, replacements wait for the next second's maintenance, and then longer.
+const YOUNG_DEATHS_MAX: u32 = 3;
+/// The longest pause between attempts to start a child that keeps dying, in seconds.
+const BACK_OFF_SECS_MAX: u32 = 32;
+/// How long children that were killed by SIGTERM may take, before SIGKILL.
+const TERM_PATIENCE: Duration = Duration::from_secs(9);
+
+/// The program around the process models: it reads configurations and tells people what happens.
+pub trait Program {
+    /// What serves the connections.
+    type Service: Service;
+
+    /// Prepares a new generation: reads the configuration, opens logs, binds new sockets. Nothing of the present
+    /// generation may be given up here. `present` has its listeners, to keep those that stay.
+    ///
+    /// # Errors
+    /// What is wrong, for people. The present generation goes on then.
+    fn prepare(&mut self, present: &Listeners) -> Result<Plan<Self::Service>, String>;
+
+    /// Something happened that people may want to know.
+    fn notice(&mut self, notice: Notice<'_>);
+}
+
+/// All that a generation needs.
+pub struct Plan<S> {
+    /// What serves.
+    pub service: Arc<S>,
+    /// How.
+    pub settings: Settings,
+    /// Where.
+    pub listeners: Listeners,
+}
+
+/// What the supervisor tells.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Notice<'a> {
+    /// Children were started: the server serves. Said at start and after each restart.
+    Resuming,
+    /// A graceful restart was asked for.
+    GracefulRestart,
+    /// A restart was asked for that does not wait for connections.
+    HardRestart,
+    /// The new configuration cannot be used: the old one stays.
+    ReloadFailed(&'a str),
+    /// A setting that cannot change while the server runs did change in the configuration.
+    NeedsFullRestart(&'static str),
+    /// The end was asked for, gracefully.
+    GracefulStop,
+    /// The end was asked for, at once. The signal says by what.
+    Stop(Signal),
+    /// A graceful stop took longer than it may.
+    GracefulStopTimedOut,
+    /// A child ended unasked.
+    ChildDied {
+        /// Its process id.
+        pid: Pid,
+        /// How.
+        end: End,
+    },
+    /// Children keep dying right after their start: the next attempt is made after a pause.
+    ChildrenDieYoung {
+        /// The pause.
+        pause: Duration,
+    },
+    /// All workers that the limit allows are there, and more are needed. Said once in a server's life.
+    LimitReached,
+    /// More children are needed and allowed, but those that finish hold all places.
+    ScoreboardFull,
+    /// Children are started so fast that the spare settings are worth a look.
+    SeemsBusy {
+        /// How many are started now.
+        spawning: u32,
+        /// Idle workers.
+        idle: u32,
+        /// Children.
+        total: u32,
+    },
+    /// A child could not be forked.
+    ForkFailed(&'a io::Error),
+    /// A child did not go when told, and is killed.
+    Killed(Pid),
+}
+
+/// What a child tells, through its service ([`Service::notice`]).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ChildNotice<'a> {
+    /// No descriptor or no memory for a new connection, which stays in the kernel's queue meanwhile.
+    Shortage(&'a io::Error),
+    /// The accept mutex was found held by a dead process, and taken over.
+    GateHolderDied,
+    /// The gate's mechanism failed: the child ends.
+    GateBroken(&'a io::Error),
+    /// A job thread could not be started.
+    NoThread(&'a io::Error),
+}
+
+/// Why the server could not start.
+#[derive(Debug)]
+pub struct StartError {
+    /// What was being done.
+    pub doing: &'static str,
+    /// Why it failed.
+    pub source: io::Error,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.doing, self.source)
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Runs a server until it is told to stop. Must be called while the process has one thread.
+///
+/// # Errors
+/// The server could not start. What goes wrong later is a [`Notice`].
+pub fn run<P: Program>(program: P, first: Plan<P::Service>) -> Result<(), StartError> {
+    let doing = |doing| move |source| StartError { doing, source };
+    let signals = [
+        Signal::SIGCHLD,
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+        Signal::SIGUSR1,
+        Signal::SIGWINCH,
+    ];
+    SignalSet::of(&signals).block().map_err(doing("block signals"))?;
+    let signals = SignalFd::new(&signals).map_err(doing("signalfd"))?;
+    let settings = &first.settings;
+    let scoreboard = settings.scoreboard.as_deref();
+    let scoreboard =
+        Scoreboard::create(scoreboard, settings.child_slots(), settings.slots_per_child())
+            .map_err(doing("create the scoreboard"))?;
+    let generation = Generation::new(0, first).map_err(doing("create the accept mutex"))?;
+    let places = generation.plan.settings.child_slots() as usize;
+    let mut supervisor = Supervisor {
+        program,
+        signals,
+        scoreboard,
+        generation,
+        children: (0..places).map(|_| None).collect(),
+        spawn_rate: SpawnRate::default(),
+        started: SystemTime::now(),
+        next_maintenance: Moment::now() + MAINTENANCE_EVERY,
+        young_deaths: 0,
+        spawn_not_before: Moment::now(),
+        limit_reached_said: false,
+        loop_clocks: vec![None; places],
+    };
+    supervisor.start();
+    supervisor.run();
+    Ok(())
+}
+
+/// Serves with fixed settings: all that a program without a configuration file needs. Signals work as always; a
+/// restart begins a new generation of the same service.
+///
+/// # Errors
+/// As [`run`].
+pub fn serve<S: Service>(
+    service: S,
+    settings: Settings,
+    listeners: Listeners,
+) -> Result<(), StartError> {
+    struct Fixed<S> {
+        service: Arc<S>,
+        settings: Settings,
+    }
+    impl<S: Service> Program for Fixed<S> {
+        type Service = S;
+
+        fn prepare(&mut self, present: &Listeners) -> Result<Plan<S>, String> {
+            let (service, settings) = (Arc::clone(&self.service), self.settings.clone());
+            Ok(Plan { service, settings, listeners: present.clone() })
+        }
+
+        fn notice(&mut self, _notice: Notice<'_>) {}
+    }
+    let service = Arc::new(service);
+    let plan = Plan { service: Arc::clone(&service), settings: settings.clone(), listeners };
+    run(Fixed { service, settings }, plan)
+}
+
+/// Serves in this very process, with one child's loop and no supervisor: for debuggers (`httpd -X`). SIGTERM and
+/// SIGINT end it at once.
+///
+/// # Errors
+/// As [`run`], or what ended the loop.
+pub fn run_single<S: Service>(plan: Plan<S>) -> Result<(), StartError> {
+    let doing = |doing| move |source| StartError { doing, source };
+    let mut settings = plan.settings.clone();
+    settings.max_connections_per_child = 0; // There is nobody to start a successor.
+    let board = Scoreboard::create(settings.scoreboard.as_deref(), 1, settings.slots_per_child())
+        .map_err(doing("create the scoreboard"))?;
+    let plan = Plan { settings, ..plan };
+    let generation = Generation::new(0, plan).map_err(doing("create the accept mutex"))?;
+    let (orders, hold) = sys::pipe::pipe().map_err(doing("pipe"))?;
+    child_main(&generation, &board, 0, orders).map_err(doing("serve"))?;
+    drop(hold); // Kept open until here: its end of file would have meant "finish".
+    Ok(())
+}
+
+/// One life of the configuration.
+struct Generation<S> {
+    number: u32,
+    plan: Plan<S>,
+    gate: Box<dyn Gate>,
+}
+
+impl<S> Generation<S> {
+    fn new(number: u32, plan: Plan<S>) -> io::Result<Self> {
+        let gate = plan.settings.gate.create(&plan.settings.lock_dir)?;
+        Ok(Self { number, plan, gate })
+    }
+}
+
+/// A child, as its parent knows it.
+struct KnownChild {
+    pid: Pid,
+    generation: u32,
+    started: Moment,
+    /// The write end of its pipe; closing it tells the child to finish. `None`: it was told.
+    hold: Option<OwnedFd>,
+}
+
+impl KnownChild {
+    fn is_finishing(&self) -> bool {
+        self.hold.is_none()
+    }
+}
+
+/// All that can happen to a supervisor.
+enum Event {
+    Signal(Signal),
+    Second,
+}
+
+/// How the server's life goes on after an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    GoesOn,
+    Over,
+}
+
+struct Supervisor<P: Program> {
+    program: P,
+    signals: SignalFd,
+    scoreboard: Scoreboard,
+    generation: Generation<P::Service>,
+    /// By place on the scoreboard.
+    children: Vec<Option<KnownChild>>,
+    spawn_rate: SpawnRate,
+    started: SystemTime,
+    next_maintenance: Moment,
+    young_deaths: u32,
+    spawn_not_before: Moment,
+    limit_reached_said: bool,
+    /// Event's loops: when each was looked at last, and how long it had waited by then.
+    loop_clocks: Vec<Option<(Moment, Duration)>>,
+}
+
+impl<P: Program> Supervisor<P> {
+    fn start(&mut self) {
+        let global = self.scoreboard.global();
+        global.pid.store(Pid::this().as_raw(), Relaxed);
+        global.model.store(self.settings().model as u32, Relaxed);
+        global.slots_per_child.store(self.settings().slots_per_child(), Relaxed);
+        global.started_unix_secs.store(unix_secs(self.started), Relaxed);
+        self.begin_generation(0);
+    }
+
+    fn run(&mut self) {
+        loop {
+            let life = match self.next_event() {
+                Event::Signal(Signal::SIGCHLD) => self.reap(),
+                Event::Signal(Signal::SIGUSR1) => self.restart(Restart::Graceful),
+                Event::Signal(Signal::SIGHUP) => self.restart(Restart::Hard),
+                // A terminal that changes its size says WINCH to everything that runs on it.
+                Event::Signal(Signal::SIGWINCH) if self.settings().on_terminal => Life::GoesOn,
+                Event::Signal(Signal::SIGWINCH) => self.stop_gracefully(),
+                Event::Signal(signal) => self.stop(signal),
+                Event::Second => self.maintain(),
+            };
+            if life == Life::Over {
+                return;
+            }
+        }
+    }
+
+    fn next_event(&mut self) -> Event {
+        loop {
+            if let Some(signal) = self.wait_for_signal(self.next_maintenance) {
+                return Event::Signal(signal);
+            }
+            let now = Moment::now();
+            if now >= self.next_maintenance {
+                // From now, not from when it was due: a machine that slept has not missed thousands of seconds.
+                self.next_maintenance = now + MAINTENANCE_EVERY;
+                return Event::Second;
+            }
+        }
+    }
+
+    /// The next signal, if one comes before `until`.
+    fn wait_for_signal(&self, until: Moment) -> Option<Signal> {
+        // A failed read is a signal that is told again, or no signal.
+        if let Ok(Some(signal)) = self.signals.read() {
+            return Some(signal);
+        }
+        let mut entries = [PollEntry::new(self.signals.as_fd().as_raw_fd(), PollInterest::READ)];
+        let _ = poll(&mut entries, Some(until.since(Moment::now())));
+        self.signals.read().ok().flatten()
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.generation.plan.settings
+    }
+
+    // --- births ---
+
+    /// Starts the children of a new generation: as many as the administrator wants, or as were there.
+    fn begin_generation(&mut self, children_before: u32) {
+        let global = self.scoreboard.global();
+        global.generation.store(self.generation.number, Relaxed);
+        global.restarted_unix_secs.store(unix_secs(SystemTime::now()), Relaxed);
+        let wanted =
+            self.settings().start_children.max(children_before).min(self.settings().max_children);
+        self.spawn(wanted);
+        self.program.notice(Notice::Resuming);
+    }
+
+    /// Forks so many children, as far as there are places.
+    fn spawn(&mut self, count: u32) {
+        for _ in 0..count {
+            let Some(place) = self.children.iter().position(Option::is_none) else { return };
+            if let Err(error) = self.spawn_at(place) {
+                self.spawn_rate.reset();
+                self.program.notice(Notice::ForkFailed(&error));
+                return; // The next second tries again.
+            }
+        }
+    }
+
+    fn spawn_at(&mut self, place: usize) -> io::Result<()> {
+        let now = Moment::now();
+        let (orders, hold) = sys::pipe::pipe()?;
+        let workers = match self.settings().model {
+            Model::Prefork => 1,
+            Model::Worker | Model::Event => self.settings().threads_per_child as usize,
+        };
+        self.scoreboard.child_starts(place, self.generation.number, workers, now);
+        self.loop_clocks[place] = None;
+        // SAFETY: the supervisor has one thread, here and always: the promise of its module.
+        #[expect(unsafe_code, reason = "the one fork; the child goes on in this very function")]
+        let fork = unsafe { sys::process::fork() };
+        match fork {
+            Ok(Fork::Child) => {
+                drop(hold);
+                self.become_child(place, orders)
+            }
+            Ok(Fork::Parent(pid)) => {
+                self.scoreboard.children()[place].pid.store(pid.as_raw(), Relaxed);
+                self.scoreboard.global().children_forked.fetch_add(1, Relaxed);
+                let hold = Some(hold);
+                self.children[place] = Some(KnownChild {
+                    pid,
+                    generation: self.generation.number,
+                    started: now,
+                    hold,
+                });
+                Ok(())
+            }
+            Err(error) => {
+                self.scoreboard.child_ended(place, now);
+                Err(error)
+            }
+        }
+    }
+
+    /// The child's first lines: it drops what is the parent's, and never comes back.
+    fn become_child(&mut self, place: usize, orders: OwnedFd) -> ! {
+        // Its siblings' pipes: they must end with the supervisor, not with this child.
+        self.children.clear();
+        let exit = release_signals()
+            .and_then(|()| match &self.settings().credentials {
+                Some(credentials) => sys::process::drop_privileges(credentials),
+                None => Ok(()),
+            })
+            .and_then(|()| child_main(&self.generation, &self.scoreboard, place, orders));
+        let exit = match exit {
+            Ok(exit) => exit,
+            Err(error) => {
+                self.generation.plan.service.notice(ChildNotice::GateBroken(&error));
+                Exit::Sick
+            }
+        };
+        // No destructors and no exit handlers: what they would clean up is the parent's.
+        sys::process::exit_immediately(exit as i32)
+    }
+
+    // --- deaths ---
+
+    fn reap(&mut self) -> Life {
+        // One SIGCHLD may stand for many children; a failed wait means that there are none.
+        while let Ok(Some(reaped)) = sys::process::reap() {
+            self.bury(reaped.pid, reaped.end);
+        }
+        Life::GoesOn
+    }
+
+    /// Frees a dead child's place. Whoever died unasked is replaced at once.
+    fn bury(&mut self, pid: Pid, end: End) {
+        let is_this =
+            |child: &Option<KnownChild>| child.as_ref().is_some_and(|child| child.pid == pid);
+        let Some(place) = self.children.iter().position(is_this) else {
+            return; // Not ours: an orphan that was given to us as process 1.
+        };
+        let Some(child) = self.children[place].take() else { return };
+        let now = Moment::now();
+        self.scoreboard.child_ended(place, now);
+        let retired = end == End::Exited(Exit::Finished as i32);
+        if !retired {
+            self.scoreboard.global().children_lost.fetch_add(1, Relaxed);
+            self.program.notice(Notice::ChildDied { pid, end });
+        }
+        if child.is_finishing() || child.generation != self.generation.number {
+            return;
+        }
+        if retired || now.since(child.started) > YOUNG {
+            self.young_deaths = 0;
+        } else {
+            self.young_deaths += 1;
+        }
+        if self.young_deaths < YOUNG_DEATHS_MAX {
+            self.spawn(1);
+            return;
+        }
+        // Dying young in a row: something is wrong that forking faster will not mend.
+        let doublings = (self.young_deaths - YOUNG_DEATHS_MAX).min(BACK_OFF_SECS_MAX.ilog2());
+        let pause = Duration::from_secs(1 << doublings);
+        if self.spawn_not_before < now {
+            self.program.notice(Notice::ChildrenDieYoung { pause });
+        }
+        self.spawn_not_before = now + pause;
+        self.spawn_rate.reset();
+    }
+
+    // --- maintenance ---
+
+    fn maintain(&mut self) -> Life {
+        let now = Moment::now();
+        let load = self.load(now);
+        let settings = self.settings();
+        let limits = Limits {
+            min_spare: settings.min_spare,
+            max_spare: settings.max_spare,
+            max_children: settings.max_children,
+        };
+        if now < self.spawn_not_before {
+            return Life::GoesOn;
+        }
+        match self.spawn_rate.decide(load, limits) {
+            Decision::Nothing => {}
+            Decision::RetireOne => self.retire_one(),
+            Decision::Spawn { children, seems_busy } => {
+                if seems_busy {
+                    let (idle, total) = (load.idle, load.children);
+                    self.program.notice(Notice::SeemsBusy { spawning: children, idle, total });
+                }
+                self.spawn(children);
+            }
+            Decision::LimitReached => {
+                if load.idle == 0 && !std::mem::replace(&mut self.limit_reached_said, true) {
+                    self.program.notice(Notice::LimitReached);
+                }
+            }
+            Decision::NoPlace => self.program.notice(Notice::ScoreboardFull),
+        }
+        Life::GoesOn
+    }
+
+    /// Counts workers by what they do. The numbers come from the children: a wrong one can make a child too many,
+    /// within the limits, and nothing worse.
+    fn load(&mut self, now: Moment) -> Load {
+        let model = self.settings().model;
+        let threads = self.settings().threads_per_child;
+        let mut load = Load { idle: 0, busy: 0, children: 0, free_places: 0 };
+        for place in 0..self.children.len() {
+            let Some(child) = &self.children[place] else {
+                load.free_places += 1;
+                continue;
+            };
+            if child.is_finishing() {
+                continue;
+            }
+            load.children += 1;
+            let busy = match model {
+                Model::Prefork | Model::Worker => self.busy_slots(place, threads),
+                Model::Event => self.busy_threads(place, threads, now),
+            };
+            load.busy += busy;
+            load.idle += threads - busy;
+        }
+        load
+    }
+
+    /// A starting worker counts as idle on purpose: it will be, soon.
+    fn busy_slots(&self, place: usize, threads: u32) -> u32 {
+        let slots = &self.scoreboard.slots(place)[..threads as usize];
+        let busy =
+            slots.iter().filter(|slot| !matches!(slot.state(), State::Starting | State::Ready));
+        u32::try_from(busy.count()).unwrap_or(threads)
+    }
+
+    /// Event's workers look idle while the loop saturates. So the loop's share of work counts, too.
+    fn busy_threads(&mut self, place: usize, threads: u32, now: Moment) -> u32 {
+        let record = &self.scoreboard.children()[place];
+        let since = record.loop_waits_since_ms.load(Relaxed);
+        let waiting = if since == 0 { 0 } else { now.millis().saturating_sub(since) };
+        let waited =
+            Duration::from_millis(record.loop_waited_ms.load(Relaxed).saturating_add(waiting));
+        let jobs = record.jobs.load(Relaxed);
+        let permille = match self.loop_clocks[place].replace((now, waited)) {
+            Some((before, waited_before)) => {
+                busy_permille(now.since(before), waited.saturating_sub(waited_before))
+            }
+            None => 0,
+        };
+        jobs.max(threads * permille / 1000).min(threads)
+    }
+
+    /// Tells one idle child to finish. Who stands inside an accept mutex hears it at once; who queues, at its turn.
+    fn retire_one(&mut self) {
+        let threads = self.settings().threads_per_child;
+        let idle_and_inside = |place: &usize| {
+            let record = &self.scoreboard.children()[*place];
+            (
+                self.busy_slots(*place, threads),
+                record.at_gate.load(Relaxed) != 2,
+                record.connections.load(Relaxed),
+            )
+        };
+        let active = (0..self.children.len()).filter(|place| {
+            self.children[*place].as_ref().is_some_and(|child| !child.is_finishing())
+        });
+        if let Some(place) = active.min_by_key(idle_and_inside) {
+            self.tell_to_finish(place);
+        }
+    }
+
+    fn tell_to_finish(&mut self, place: usize) {
+        if let Some(child) = &mut self.children[place] {
+            self.scoreboard.children()[place].finishing.store(1, Relaxed);
+            child.hold = None;
+        }
+    }
+
+    // --- restarts ---
+
+    fn restart(&mut self, how: Restart) -> Life {
+        self.program.notice(match how {
+            Restart::Graceful => Notice::GracefulRestart,
+            Restart::Hard => Notice::HardRestart,
+        });
+        let prepared =
+            self.program.prepare(&self.generation.plan.listeners).and_then(|mut plan| {
+                self.keep_what_is_fixed(&mut plan.settings);
+                Generation::new(self.generation.number + 1, plan).map_err(|error| error.to_string())
+            });
+        let next = match prepared {
+            Ok(next) => next,
+            Err(reason) => {
+                self.program.notice(Notice::ReloadFailed(&reason));
+                return Life::GoesOn;
+            }
+        };
+        // From here on nothing can fail.
+        let old: Vec<usize> =
+            (0..self.children.len()).filter(|place| self.children[*place].is_some()).collect();
+        let active = self.children.iter().flatten().filter(|child| !child.is_finishing()).count();
+        self.generation = next;
+        self.young_deaths = 0;
+        self.spawn_not_before = Moment::now();
+        match how {
+            Restart::Graceful => {
+                // First the new ones, then the old ones go: there is no moment in which nobody accepts.
+                self.begin_generation(u32::try_from(active).unwrap_or(u32::MAX));
+                self.spawn_rate.hold_off();
+                old.into_iter().for_each(|place| self.tell_to_finish(place));
+            }
+            Restart::Hard => {
+                self.kill_all();
+                self.begin_generation(0);
+            }
+        }
+        Life::GoesOn
+    }
+
+    /// The scoreboard's shape hangs on these: they stay as they are until the server is stopped.
+    fn keep_what_is_fixed(&mut self, next: &mut Settings) {
+        let present = &self.generation.plan.settings;
+        let (model, server_limit, thread_limit) =
+            (present.model, present.server_limit, present.thread_limit);
+        let mut changed = Vec::new();
+        if next.model != model {
+            changed.push("the process model");
+        }
+        if next.server_limit != server_limit {
+            changed.push("ServerLimit");
+        }
+        if next.thread_limit != thread_limit {
+            changed.push("ThreadLimit");
+        }
+        if next.model != model {
+            // The numbers of another model mean other things: the present ones stay as well.
+            let Settings {
+                start_children,
+                min_spare,
+                max_spare,
+                threads_per_child,
+                max_children,
+                ..
+            } = *present;
+            next.start_children = start_children;
+            next.min_spare = min_spare;
+            next.max_spare = max_spare;
+            next.threads_per_child = threads_per_child;
+            next.max_children = max_children;
+        }
+        next.model = model;
+        next.server_limit = server_limit;
+        next.thread_limit = thread_limit;
+        next.threads_per_child = next.threads_per_child.min(thread_limit);
+        next.max_children = next.max_children.min(server_limit);
+        for what in changed {
+            self.program.notice(Notice::NeedsFullRestart(what));
+        }
+    }
+
+    // --- the end ---
+
+    fn stop(&mut self, signal: Signal) -> Life {
+        self.program.notice(Notice::Stop(signal));
+        self.kill_all();
+        Life::Over
+    }
+
+    /// Nobody new is let in; who is there is served to the end, or until the time is over.
+    fn stop_gracefully(&mut self) -> Life {
+        self.program.notice(Notice::GracefulStop);
+        let until =
+            self.settings().graceful_shutdown_timeout.map(|patience| Moment::now() + patience);
+        self.generation.plan.listeners = Listeners::default();
+        for place in 0..self.children.len() {
+            self.tell_to_finish(place);
+        }
+        while self.children.iter().any(Option::is_some) {
+            let now = Moment::now();
+            if until.is_some_and(|until| now >= until) {
+                self.program.notice(Notice::GracefulStopTimedOut);
+                self.kill_all();
+                break;
+            }
+            let look_again = now + MAINTENANCE_EVERY;
+            match self.wait_for_signal(until.map_or(look_again, |until| until.min(look_again))) {
+                Some(Signal::SIGCHLD) => {
+                    self.reap();
+                }
+                Some(signal @ (Signal::SIGTERM | Signal::SIGINT)) => return self.stop(signal),
+                Some(_) | None => {}
+            }
+        }
+        Life::Over
+    }
+
+    /// Kills all children, by SIGTERM, which no child catches; who is stuck in the kernel gets SIGKILL at last.
+    fn kill_all(&mut self) {
+        let until = Moment::now() + TERM_PATIENCE;
+        self.signal_all(Signal::SIGTERM);
+        for place in 0..self.children.len() {
+            self.tell_to_finish(place);
+        }
+        while self.children.iter().any(Option::is_some) && Moment::now() < until {
+            self.bury_killed();
+            self.wait_for_signal(until.min(Moment::now() + MAINTENANCE_EVERY));
+        }
+        for child in self.children.iter().flatten() {
+            self.program.notice(Notice::Killed(child.pid));
+        }
+        self.signal_all(Signal::SIGKILL);
+        self.bury_killed();
+    }
+
+    fn signal_all(&self, signal: Signal) {
+        for child in self.children.iter().flatten() {
+            // It can only fail because the child is dead already, and then it is about to be reaped.
+            let _ = sys::process::signal(child.pid, signal);
+        }
+    }
+
+    /// As [`reap`](Self::reap), without a word for each: they die as they were told.
+    fn bury_killed(&mut self) {
+        while let Ok(Some(reaped)) = sys::process::reap() {
+            let of_pid = |child: &Option<KnownChild>| {
+                child.as_ref().is_some_and(|child| child.pid == reaped.pid)
+            };
+            if let Some(place) = self.children.iter().position(of_pid) {
+                self.children[place] = None;
+                self.scoreboard.child_ended(place, Moment::now());
+            }
+        }
+    }
+}
+
+/// The two restarts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Restart {
+    /// Connections are served to their end.
+    Graceful,
+    /// They are cut.
+    Hard,
+}
+
+/// The life of a child, in the child's process.
+fn child_main<S: Service>(
+    generation: &Generation<S>,
+    scoreboard: &Scoreboard,
+    place: usize,
+    orders: OwnedFd,
+) -> io::Result<Exit> {
+    let plan = &generation.plan;
+    let context = ChildContext {
+        number: place,
+        generation: generation.number,
+        listeners: plan.listeners.clone(),
+    };
+    plan.service.child_init(&context)?;
+    let child = Child {
+        service: &*plan.service,
+        settings: &plan.settings,
+        context,
+        gate: &*generation.gate,
+        scoreboard,
+        orders: Orders::new(orders),
+        accepted: AtomicU64::new(0),
+    };
+    let exit = match plan.settings.model {
+        Model::Prefork => prefork::child_main(&child),
+        Model::Worker => worker::child_main(&child),
+        Model::Event => event::child_main(&child),
+    };
+    plan.service.child_exit(&child.context);
+    exit
+}
+
+/// A child has no handlers. TERM kills it, as it should; what a terminal sends to all that run on it is for the supervisor.
+fn release_signals() -> io::Result<()> {
+    for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGWINCH] {
+        sys::signals::ignore(signal)?;
+    }
+    sys::signals::restore_default(Signal::SIGTERM)?;
+    sys::signals::unblock_all()
+}
+
+fn unix_secs(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
