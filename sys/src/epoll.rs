@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   listener ◀──EXCLUSIVE── epoll of child 1 ─┐
-//!            ◀──EXCLUSIVE── epoll of child 2 ─┤ a connection wakes one of them (at least one: the kernel
-//!            ◀──EXCLUSIVE── epoll of child 3 ─┘ promises no more), instead of the whole herd
+//!            ◀──EXCLUSIVE── epoll of child 2 ─┤ a connection wakes one of them (at least one:
+//!            ◀──EXCLUSIVE── epoll of child 3 ─┘ the kernel promises no more), not the whole herd
 //! ```
 //!
 //! - A registration belongs to the *open file* and dies when its last descriptor closes. After a

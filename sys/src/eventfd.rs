@@ -1,6 +1,7 @@
 //! # eventfd: a doorbell
 //!
-//! Any number of rings before anybody looks count as one; looking silences it. Threads and processes may ring.
+//! Any number of rings before anybody looks count as one; looking silences it. Threads and
+//! processes may ring.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -21,8 +22,8 @@ impl EventFd {
         Ok(EventFd(nix::sys::eventfd::EventFd::from_flags(flags)?))
     }
 
-    /// Rings. Never blocks, and rings that nobody heard yet do not pile up beyond the counter's bound: a
-    /// full counter is a ring already heard of, so that is no error.
+    /// Rings. Never blocks, and rings that nobody heard yet do not pile up beyond the counter's
+    /// bound: a full counter is a ring already heard of, so that is no error.
     ///
     /// # Errors
     /// As write(2).

@@ -1,13 +1,15 @@
 //! # file: opening safely, reading without waiting, asking about files
 //!
 //! ```text
-//!   openat2 + RESOLVE_CACHED ──▶ opened │ WouldBlock: the name is not in the kernel's memory: a job
-//!   preadv2 + RWF_NOWAIT     ──▶ bytes  │ WouldBlock: the page is not in the kernel's memory: a job
+//!   openat2 + RESOLVE_CACHED ──▶ opened │ WouldBlock: the name is not in memory: a job
+//!   preadv2 + RWF_NOWAIT     ──▶ bytes  │ WouldBlock: the page is not in memory: a job
 //! ```
 //!
-//! - Paths are C strings: whoever opens a thousand files a second builds them in a buffer of its own.
+//! - Paths are C strings: whoever opens a thousand files a second builds them in a buffer of its
+//!   own.
 //! - Nothing here creates or changes a file; std does that well.
-//! - Opening never takes a terminal as ours (`O_NOCTTY`) and never leaks into a program that we start.
+//! - Opening never takes a terminal as ours (`O_NOCTTY`) and never leaks into a program that we
+//!   start.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -20,7 +22,8 @@ pub use crate::probe::supported;
 use crate::flags::flags;
 use crate::outcome::{check, check_fd, check_len, invalid};
 
-/// Where relative paths start if no folder is given: the working directory. Absolute paths ignore it.
+/// Where relative paths start if no folder is given: the working directory. Absolute paths ignore
+/// it.
 pub const CWD: BorrowedFd<'static> = AT_FDCWD;
 
 flags! {
@@ -32,8 +35,8 @@ flags! {
         READ_WRITE = libc::O_RDWR;
         /// Only a folder will do.
         DIRECTORY = libc::O_DIRECTORY;
-        /// A symbolic link as the last component is an error (`ELOOP`); with [`OpenFlags::PATH`] the
-        /// link itself is opened.
+        /// A symbolic link as the last component is an error (`ELOOP`); with [`OpenFlags::PATH`]
+        /// the link itself is opened.
         NOFOLLOW = libc::O_NOFOLLOW;
         /// Only the place, not its contents: for `fstat` and as a folder to start from.
         PATH = libc::O_PATH;
@@ -109,8 +112,9 @@ pub fn openat(dir: BorrowedFd<'_>, path: &CStr, flags: OpenFlags) -> io::Result<
 /// `openat2` refuses flags that `O_PATH` makes meaningless; `O_NOCTTY` it ignores then.
 const ALWAYS: i32 = libc::O_CLOEXEC | libc::O_NOCTTY;
 
-/// What a symbolic link says, `path` being the link as seen from `dir`. With an empty `path`, the link that
-/// `dir` itself is (opened with [`OpenFlags::PATH`] and [`OpenFlags::NOFOLLOW`]). readlinkat(2).
+/// What a symbolic link says, `path` being the link as seen from `dir`. With an empty `path`, the
+/// link that `dir` itself is (opened with [`OpenFlags::PATH`] and [`OpenFlags::NOFOLLOW`]).
+/// readlinkat(2).
 ///
 /// # Errors
 /// `EINVAL`: not a link; `NotFound` if that was asked of `dir` itself.
@@ -120,11 +124,12 @@ pub fn readlinkat(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<CString> {
         .map_err(|_| invalid("a link target cannot contain NUL"))
 }
 
-/// Reads from `offset` if that needs no disk. `Ok(0)` means end of file; a short count, that the rest
-/// is not in memory (or the end of file). preadv2(2) with `RWF_NOWAIT`.
+/// Reads from `offset` if that needs no disk. `Ok(0)` means end of file; a short count, that the
+/// rest is not in memory (or the end of file). preadv2(2) with `RWF_NOWAIT`.
 ///
 /// # Errors
-/// `WouldBlock`: not in the page cache. `EOPNOTSUPP`: the file system cannot say (see [`supported`]).
+/// `WouldBlock`: not in the page cache. `EOPNOTSUPP`: the file system cannot say (see
+/// [`supported`]).
 pub fn preadv2_nowait(fd: BorrowedFd<'_>, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     let piece = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     let at = offset(at)?;
@@ -142,8 +147,8 @@ pub fn pread(fd: BorrowedFd<'_>, buffer: &mut [u8], at: u64) -> io::Result<usize
     check_len(unsafe { libc::pread(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), at) })
 }
 
-/// Asks the kernel to read `len` bytes from `offset` into its memory. Blocks while it finds out where
-/// they are on the disk, so it belongs into a job. readahead(2).
+/// Asks the kernel to read `len` bytes from `offset` into its memory. Blocks while it finds out
+/// where they are on the disk, so it belongs into a job. readahead(2).
 ///
 /// # Errors
 /// `InvalidInput`: the kind of file that has no page cache.
@@ -181,7 +186,8 @@ pub struct Stat {
     pub size: u64,
     /// When the contents last changed: seconds since 1970 and nanoseconds.
     pub modified: (i64, u32),
-    /// When anything about the file, its rights and names included, last changed: cannot be set back.
+    /// When anything about the file, its rights and names included, last changed: cannot be set
+    /// back.
     pub changed: (i64, u32),
     /// The file's number within its device; together they are its identity.
     pub inode: u64,
@@ -277,8 +283,8 @@ pub fn isatty(fd: BorrowedFd<'_>) -> bool {
     std::io::IsTerminal::is_terminal(&fd)
 }
 
-/// Gives an open file to a user and a group: a log or lock file that children, who are not root, must
-/// open again. fchown(2).
+/// Gives an open file to a user and a group: a log or lock file that children, who are not root,
+/// must open again. fchown(2).
 ///
 /// # Errors
 /// `PermissionDenied`: we are not root.

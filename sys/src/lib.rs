@@ -4,23 +4,24 @@
 //!   sockets     net        accept4, read, sendmsg, sendfile, shutdown, TCP_NODELAY, the listen queue
 //!   waiting     epoll      readiness queue, exclusive wakeups        poll     a few descriptors, once
 //!   waking      eventfd    a counter to wait on    pipe  two ends    signals  masks and signalfd
-//!   files       file       openat2, preadv2, stat, readahead         mapped   bytes only the kernel may read
+//!   files       file       openat2, preadv2, stat, readahead         mapped   only the kernel reads it
 //!   processes   process    fork, wait, kill, limits, privileges, names, detaching from the terminal
 //!   sharing     shared     mappings that hold atomics only
-//!   excluding   mutex      robust pthread mutex    semaphore  POSIX and System V    lock  fcntl and flock
+//!   excluding   mutex      a robust pthread mutex   semaphore  POSIX, System V   lock  fcntl, flock
 //!   knowing     clock      monotonic and wall time probe      what this kernel lacks
 //! ```
 //!
 //! - All `unsafe` code of the server is in this crate, and each block says why it is sound.
 //! - A function is one system call: nothing here loops, retries or logs. `EINTR` comes back as
 //!   [`std::io::ErrorKind::Interrupted`], `EAGAIN` as [`std::io::ErrorKind::WouldBlock`]. The few
-//!   functions that make more than one call (dropping privileges, detaching) say which and in what order.
+//!   functions that make more than one call (dropping privileges, detaching) say which and in what
+//!   order.
 //! - Descriptors come in as [`std::os::fd::BorrowedFd`] and go out as [`std::os::fd::OwnedFd`],
 //!   close-on-exec from birth: no program that we start ever inherits one by accident.
-//! - Errors are [`std::io::Error`] with the kernel's number inside; the caller knows what it was doing
-//!   and adds that.
-//! - Linux 5.10 or newer. What is newer still is asked for by [`probe`], and its absence is an error
-//!   that [`probe::supported`] recognises.
+//! - Errors are [`std::io::Error`] with the kernel's number inside; the caller knows what it was
+//!   doing and adds that.
+//! - Linux 5.10 or newer. What is newer still is asked for by [`probe`], and its absence is an
+//!   error that [`probe::supported`] recognises.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(

@@ -2,11 +2,11 @@
 //!
 //! | | belongs to | a forked child | is lost when |
 //! |---|---|---|---|
-//! | [`FcntlLock`] | the process | starts without it | the process closes *any* descriptor of the file |
-//! | [`FileLock`] | the open file | shares it with its parent | the last descriptor of that opening closes |
+//! | [`FcntlLock`] | the process | starts without it | it closes *any* descriptor of the file |
+//! | [`FileLock`] | the open file | shares it with its parent | the last descriptor of it closes |
 //!
-//! So one `FcntlLock` made before fork serves all children, while every child needs a `FileLock` of its own
-//! opening: [`FileLock::reopen`].
+//! So one `FcntlLock` made before fork serves all children, while every child needs a `FileLock` of
+//! its own opening: [`FileLock::reopen`].
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -17,14 +17,14 @@ use nix::fcntl::FcntlArg;
 use crate::file::{CWD, OpenFlags, openat};
 use crate::outcome::{check, invalid};
 
-/// A POSIX record lock over a whole file. Among processes only: the threads of one process share it.
-/// fcntl(2), `F_SETLK`.
+/// A POSIX record lock over a whole file. Among processes only: the threads of one process share
+/// it. fcntl(2), `F_SETLK`.
 #[derive(Debug)]
 pub struct FcntlLock(OwnedFd);
 
 impl FcntlLock {
-    /// Locks by way of `file`, which must be open for writing and stays open as long as this lives. Its
-    /// name is not needed any more: unlink it.
+    /// Locks by way of `file`, which must be open for writing and stays open as long as this lives.
+    /// Its name is not needed any more: unlink it.
     pub fn new(file: OwnedFd) -> Self {
         FcntlLock(file)
     }
@@ -85,8 +85,8 @@ impl FileLock {
         FileLock(file)
     }
 
-    /// The same file, opened anew: a lock that excludes the first one. What a child does after fork. Works
-    /// for a file whose name is gone, if its mode lets us open it.
+    /// The same file, opened anew: a lock that excludes the first one. What a child does after
+    /// fork. Works for a file whose name is gone, if its mode lets us open it.
     ///
     /// # Errors
     /// As open(2); `NotFound` if /proc is not mounted.

@@ -1,8 +1,9 @@
 //! # mapped: a file in memory, for the kernel's eyes only
 //!
 //! Whoever reads a mapped file after somebody has truncated it dies of SIGBUS. The kernel does not:
-//! it notices, and the call fails with `EFAULT`. So a [`MappedFile`] has no `&[u8]` and no pointer; its bytes can
-//! only be named to `sendmsg`, and a truncation ends one connection instead of a process.
+//! it notices, and the call fails with `EFAULT`. So a [`MappedFile`] has no `&[u8]` and no pointer;
+//! its bytes can only be named to `sendmsg`, and a truncation ends one connection instead of a
+//! process.
 
 use std::fmt;
 use std::io;
@@ -14,8 +15,8 @@ use memmap2::{MmapOptions, MmapRaw};
 use crate::net::{More, send_iovecs};
 use crate::outcome::invalid;
 
-/// A read-only mapping of a file's first bytes. It stays when the file is closed, and shows what is in the
-/// file, not what was in it when mapped.
+/// A read-only mapping of a file's first bytes. It stays when the file is closed, and shows what is
+/// in the file, not what was in it when mapped.
 pub struct MappedFile {
     pages: MmapRaw,
 }
@@ -39,8 +40,8 @@ impl MappedFile {
         self.pages.len()
     }
 
-    /// Sends `head` and then the mapped bytes in `range`, as one message; a short count is normal and may
-    /// end within `head`. sendmsg(2).
+    /// Sends `head` and then the mapped bytes in `range`, as one message; a short count is normal
+    /// and may end within `head`. sendmsg(2).
     ///
     /// # Errors
     /// As [`crate::net::send`]. `InvalidInput`: `range` reaches beyond the mapping. `EFAULT`: the

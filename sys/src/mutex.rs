@@ -2,12 +2,13 @@
 //!
 //! ```text
 //!   lock ──▶ Clean ──▶ unlock
-//!        └─▶ Recovered: the last holder died inside. We hold it all the same, and look after what it left
+//!        └─▶ Recovered: the last holder died inside. We hold it, and look after what it left
 //! ```
 //!
-//! A pthread mutex in a shared page, `PTHREAD_PROCESS_SHARED` and `PTHREAD_MUTEX_ROBUST`: the fastest of
-//! the accept mutexes, since nobody asks the kernel unless somebody must wait. When a thread dies, the
-//! kernel walks the list of robust mutexes that it holds, marks them, and wakes the next in line.
+//! A pthread mutex in a shared page, `PTHREAD_PROCESS_SHARED` and `PTHREAD_MUTEX_ROBUST`: the
+//! fastest of the accept mutexes, since nobody asks the kernel unless somebody must wait. When a
+//! thread dies, the kernel walks the list of robust mutexes that it holds, marks them, and wakes
+//! the next in line.
 
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -55,7 +56,8 @@ impl ProcessMutex {
         self.taken(code)
     }
 
-    /// Takes the mutex if it is free; `None` if somebody holds it, be it this thread. pthread_mutex_trylock(3).
+    /// Takes the mutex if it is free; `None` if somebody holds it, be it this thread.
+    /// pthread_mutex_trylock(3).
     ///
     /// # Errors
     /// None that is known.
@@ -81,16 +83,17 @@ impl ProcessMutex {
         if code != libc::EOWNERDEAD {
             return check_code(code).map(|()| Locked::Clean);
         }
-        // SAFETY: we have just become the owner of a mutex whose last owner died, which is when this
-        // may be called. If we die before it, the next one gets EOWNERDEAD again.
+        // SAFETY: we have just become the owner of a mutex whose last owner died, which is when
+        // this may be called. If we die before it, the next one gets EOWNERDEAD again.
         check_code(unsafe { libc::pthread_mutex_consistent(self.page.as_ptr()) })?;
         Ok(Locked::Recovered)
     }
 }
 
-/// The C library links each held robust mutex into a list of its thread, so the page of a held one must
-/// never go away. Nobody else in this process can reach the mutex now; if it can be taken, nobody
-/// holds it. Else a thread of ours may have ended its borrow without unlocking, and a lost page is the lesser evil.
+/// The C library links each held robust mutex into a list of its thread, so the page of a held one
+/// must never go away. Nobody else in this process can reach the mutex now; if it can be taken,
+/// nobody holds it. Else a thread of ours may have ended its borrow without unlocking, and a lost
+/// page is the lesser evil.
 impl Drop for ProcessMutex {
     fn drop(&mut self) {
         if matches!(self.try_lock(), Ok(Some(_))) && self.unlock().is_ok() {
@@ -110,8 +113,8 @@ impl fmt::Debug for ProcessMutex {
 struct Attributes(UnsafeCell<libc::pthread_mutexattr_t>);
 
 impl Attributes {
-    /// Shared by processes; robust, so that death frees it; checking, so that taking it twice is an error
-    /// instead of a wait for ever. pthread_mutexattr_init(3) and its setters.
+    /// Shared by processes; robust, so that death frees it; checking, so that taking it twice is an
+    /// error instead of a wait for ever. pthread_mutexattr_init(3) and its setters.
     fn shared_and_robust() -> io::Result<Self> {
         let mut raw = MaybeUninit::uninit();
         // SAFETY: `raw` has room for the attributes.

@@ -1,7 +1,7 @@
 //! # net: what a server does with stream sockets
 //!
 //! ```text
-//!   listener ──accept──▶ socket ──read──▶ … ──send (MORE)──▶ ──sendfile──▶ ──shutdown_write──▶ drain, close
+//!   listener ──accept──▶ socket ──read──▶ … ──send (MORE)──▶ sendfile ──▶ shutdown_write ──▶ drain, close
 //! ```
 //!
 //! - Accepted sockets are non-blocking and close-on-exec before anybody else can see them.
@@ -40,8 +40,8 @@ impl Peer {
 
 impl From<SocketAddr> for Peer {
     fn from(address: SocketAddr) -> Self {
-        // `to_canonical` turns ::ffff:192.0.2.1 into 192.0.2.1 and leaves every other address alone;
-        // a true IPv6 address keeps its scope, which `SocketAddr::new` would lose.
+        // `to_canonical` turns ::ffff:192.0.2.1 into 192.0.2.1 and leaves every other address
+        // alone; a true IPv6 address keeps its scope, which `SocketAddr::new` would lose.
         match address.ip().to_canonical() {
             IpAddr::V4(ip) => Peer::Inet(SocketAddr::new(ip.into(), address.port())),
             IpAddr::V6(_) => Peer::Inet(address),
@@ -127,7 +127,8 @@ pub fn send_vectored(
     pieces: &[IoSlice<'_>],
     more: More,
 ) -> io::Result<usize> {
-    // SAFETY: an `IoSlice` is laid out as an iovec (std promises it), and all of them outlive the call.
+    // SAFETY: an `IoSlice` is laid out as an iovec (std promises it), and all of them outlive the
+    // call.
     unsafe { send_iovecs(socket, pieces.as_ptr().cast(), pieces.len(), more) }
 }
 
@@ -181,7 +182,8 @@ pub fn shutdown_write(socket: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Switches Nagle's algorithm off (`true`) or on: with it off, a small packet leaves at once. tcp(7).
+/// Switches Nagle's algorithm off (`true`) or on: with it off, a small packet leaves at once.
+/// tcp(7).
 ///
 /// # Errors
 /// `EOPNOTSUPP`: not a TCP socket, so there is nothing to switch.

@@ -1,7 +1,7 @@
 //! # outcome: from C's return values to `io::Result`
 //!
-//! C says "failed" in three ways: -1 and `errno`, a negative length and `errno`, or the error number
-//! itself (the pthread family). One function for each, so that no caller mixes them up.
+//! C says "failed" in three ways: -1 and `errno`, a negative length and `errno`, or the error
+//! number itself (the pthread family). One function for each, so that no caller mixes them up.
 
 use std::ffi::c_int;
 use std::io;

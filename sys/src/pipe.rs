@@ -1,6 +1,7 @@
 //! # pipe: two ends, one of them ends the wait
 //!
-//! A pipe also tells of a death: when all write ends are closed, by whatever means, the reader sees the end.
+//! A pipe also tells of a death: when all write ends are closed, by whatever means, the reader sees
+//! the end.
 
 use std::io;
 use std::os::fd::OwnedFd;

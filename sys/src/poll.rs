@@ -1,7 +1,7 @@
 //! # poll: wait for a handful of descriptors, once
 //!
-//! For a process that waits for one client and its wake descriptor: nothing to set up and nothing to
-//! tear down, one system call where epoll needs three.
+//! For a process that waits for one client and its wake descriptor: nothing to set up and nothing
+//! to tear down, one system call where epoll needs three.
 //!
 //! Entries hold a plain number on purpose: polling a number that is no longer open is harmless, and
 //! [`Returned::invalid`] says so.
@@ -112,7 +112,7 @@ pub fn poll(entries: &mut [PollEntry], timeout: Option<Duration>) -> io::Result<
 
 fn timespec(duration: Duration) -> libc::timespec {
     libc::timespec {
-        tv_sec: libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: duration.subsec_nanos().into(),
     }
 }
@@ -159,7 +159,8 @@ mod tests {
         let mut entries = [PollEntry::new(quiet.as_raw_fd(), Interest::READ)];
         assert_eq!(poll(&mut entries, Some(Duration::from_nanos(1))).unwrap(), 0);
         assert!(entries[0].returned().is_empty());
-        // Far beyond what the kernel's clock can hold, but something has happened, so it does not wait.
+        // Far beyond what the kernel's clock can hold, but something has happened, so it does not
+        // wait.
         entries[0] = PollEntry::new(quiet.as_raw_fd(), Interest::WRITE);
         assert_eq!(poll(&mut entries, Some(Duration::MAX)).unwrap(), 1);
     }

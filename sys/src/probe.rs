@@ -1,10 +1,10 @@
 //! # probe: what this kernel, container or file system lacks
 //!
 //! A call that is missing says so in many ways: `ENOSYS` from an old kernel, `EPERM` from a
-//! container's seccomp filter, `EOPNOTSUPP` from a file system, `EINVAL` for a flag that came later.
-//! They all mean the same to a server: take the older road. [`supported`] is the one place that
-//! knows the list, [`Probes`] asks once for the calls on which we would rather not try and fail
-//! for every request.
+//! container's seccomp filter, `EOPNOTSUPP` from a file system, `EINVAL` for a flag that came
+//! later. They all mean the same to a server: take the older road. [`supported`] is the one place
+//! that knows the list, [`Probes`] asks once for the calls on which we would rather not try and
+//! fail for every request.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -12,11 +12,11 @@ use std::sync::OnceLock;
 
 use crate::file::{self, CWD, OpenFlags, Resolve};
 
-/// Whether `error` is about the request itself (the call exists and has answered). `false` means that
-/// kernel, seccomp filter or file system lacks the call or its flag: fall back.
+/// Whether `error` is about the request itself (the call exists and has answered). `false` means
+/// that kernel, seccomp filter or file system lacks the call or its flag: fall back.
 ///
-/// Only for calls that have a fallback, and of which we know that our arguments are valid: elsewhere
-/// `EPERM` and `EINVAL` are honest answers.
+/// Only for calls that have a fallback, and of which we know that our arguments are valid:
+/// elsewhere `EPERM` and `EINVAL` are honest answers.
 pub fn supported(error: &io::Error) -> bool {
     !matches!(
         error.raw_os_error(),
@@ -24,7 +24,8 @@ pub fn supported(error: &io::Error) -> bool {
     )
 }
 
-/// What the running kernel offers. Asked once a process, before the first fork, so that children inherit it.
+/// What the running kernel offers. Asked once a process, before the first fork, so that children
+/// inherit it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probes {
     /// `openat2` exists (Linux 5.6) and no filter forbids it.
@@ -52,7 +53,8 @@ impl Probes {
     }
 }
 
-/// "/" always exists and is always cached; any error about it but a missing call would be a surprise.
+/// "/" always exists and is always cached; any error about it but a missing call would be a
+/// surprise.
 fn openat2_answers(resolve: Resolve) -> bool {
     match file::openat2(CWD, c"/", OpenFlags::PATH, resolve) {
         Ok(_) => true,

@@ -5,7 +5,8 @@
 //!        └─▶ Child: drop_privileges, set_process_name, serve, exit
 //! ```
 //!
-//! - A [`Pid`] that is signalled is always one process: 0 and negative numbers, which mean groups, are refused.
+//! - A [`Pid`] that is signalled is always one process: 0 and negative numbers, which mean groups,
+//!   are refused.
 //! - [`drop_privileges`] proves that the way back is closed before it returns.
 
 use std::ffi::CString;
@@ -63,15 +64,15 @@ pub enum Fork {
 
 /// Doubles this process. fork(2).
 ///
-/// The child has one thread, copies of all memory, and the same open files: positions, locks made by
-/// flock, epolls and signalfds are *shared* with the parent, not copied. Pending signals, fcntl locks and
-/// timers are not inherited; the signal mask is.
+/// The child has one thread, copies of all memory, and the same open files: positions, locks made
+/// by flock, epolls and signalfds are *shared* with the parent, not copied. Pending signals, fcntl
+/// locks and timers are not inherited; the signal mask is.
 ///
 /// # Safety
 /// If the process has one thread, there is nothing more to promise. If it has others, they do not
-/// exist in the child, but what they held locked stays locked for ever: until exec or `_exit` the child
-/// may then only call async-signal-safe functions (signal-safety(7)). It must not allocate, print, log, panic,
-/// read the environment, or take any lock.
+/// exist in the child, but what they held locked stays locked for ever: until exec or `_exit` the
+/// child may then only call async-signal-safe functions (signal-safety(7)). It must not allocate,
+/// print, log, panic, read the environment, or take any lock.
 ///
 /// # Errors
 /// `EAGAIN`: too many processes, for this user, cgroup or machine. `ENOMEM`.
@@ -81,8 +82,8 @@ pub unsafe fn fork() -> io::Result<Fork> {
     Ok(if pid == 0 { Fork::Child } else { Fork::Parent(Pid(pid)) })
 }
 
-/// Ends this process at once: no destructors, no flushing. What a forked child of a process with threads does
-/// instead of returning. _exit(2).
+/// Ends this process at once: no destructors, no flushing. What a forked child of a process with
+/// threads does instead of returning. _exit(2).
 pub fn exit_immediately(status: i32) -> ! {
     // SAFETY: takes no pointer, and never returns.
     unsafe { libc::_exit(status) }
@@ -93,7 +94,8 @@ pub fn exit_immediately(status: i32) -> ! {
 pub enum End {
     /// By itself, with this status.
     Exited(i32),
-    /// By a signal. A number rather than a [`Signal`]: real-time signals kill too, and have no name.
+    /// By a signal. A number rather than a [`Signal`]: real-time signals kill too, and have no
+    /// name.
     Killed {
         /// The signal's number.
         signal: i32,
@@ -126,8 +128,8 @@ pub struct Reaped {
     pub end: End,
 }
 
-/// Takes note of one child that has ended; `None` if there is none left, or no child at all. Call it
-/// until it says `None`: one SIGCHLD may stand for several ends. waitpid(2) with `WNOHANG`.
+/// Takes note of one child that has ended; `None` if there is none left, or no child at all. Call
+/// it until it says `None`: one SIGCHLD may stand for several ends. waitpid(2) with `WNOHANG`.
 ///
 /// # Errors
 /// None that is known.
@@ -166,8 +168,8 @@ fn waitpid(pid: i32, flags: i32) -> io::Result<Option<Reaped>> {
 /// Sends a signal to one process. kill(2).
 ///
 /// # Errors
-/// `ESRCH`: there is no such process. `PermissionDenied`: it is not ours. `InvalidInput`: not a process but
-/// a group.
+/// `ESRCH`: there is no such process. `PermissionDenied`: it is not ours. `InvalidInput`: not a
+/// process but a group.
 pub fn signal(pid: Pid, signal: Signal) -> io::Result<()> {
     // SAFETY: the call takes no pointer.
     check(unsafe { libc::kill(positive(pid)?, signal as libc::c_int) })?;
@@ -194,9 +196,9 @@ pub fn descriptor_limit() -> io::Result<u64> {
     Ok(getrlimit(Resource::RLIMIT_NOFILE)?.0)
 }
 
-/// Allows this process and its children `want` descriptors, or as many as we are allowed to allow, and
-/// says how many it is now. Never lowers: the soft limit rises up to the hard one, and the hard one too if we
-/// are privileged. setrlimit(2).
+/// Allows this process and its children `want` descriptors, or as many as we are allowed to allow,
+/// and says how many it is now. Never lowers: the soft limit rises up to the hard one, and the hard
+/// one too if we are privileged. setrlimit(2).
 ///
 /// # Errors
 /// None that is known: being refused more is an answer, not an error.
@@ -242,7 +244,8 @@ pub struct FoundUser {
     pub name: Option<String>,
 }
 
-/// Finds a user by name or `#number`. A number need not be in the database. getpwnam_r(3), getpwuid_r(3).
+/// Finds a user by name or `#number`. A number need not be in the database. getpwnam_r(3),
+/// getpwuid_r(3).
 ///
 /// # Errors
 /// `NotFound`: there is no user of that name. `InvalidInput`: no number after `#`.
@@ -284,9 +287,10 @@ pub fn is_root() -> bool {
     Uid::effective().is_root()
 }
 
-/// Becomes `who`, for good. The order is the whole point: group and supplementary groups first, while we
-/// are still allowed to, the user last. Then it tries to become root again and fails unless that fails.
-/// setgid(2), initgroups(3) or setgroups(2), setuid(2), getresuid(2), getresgid(2).
+/// Becomes `who`, for good. The order is the whole point: group and supplementary groups first,
+/// while we are still allowed to, the user last. Then it tries to become root again and fails
+/// unless that fails. setgid(2), initgroups(3) or setgroups(2), setuid(2), getresuid(2),
+/// getresgid(2).
 ///
 /// The kernel clears the dumpable flag on the way; see [`set_dumpable`].
 ///
@@ -316,8 +320,8 @@ fn is_dropped(uid: Uid, gid: Gid) -> io::Result<bool> {
         && (uid == root || nix::unistd::setuid(root).is_err()))
 }
 
-/// Allows core files, and reading our /proc entries, again after [`drop_privileges`]. Apache does so if
-/// `CoreDumpDirectory` is set, and only then. prctl(2), `PR_SET_DUMPABLE`.
+/// Allows core files, and reading our /proc entries, again after [`drop_privileges`]. Apache does
+/// so if `CoreDumpDirectory` is set, and only then. prctl(2), `PR_SET_DUMPABLE`.
 ///
 /// # Errors
 /// None that is known.
@@ -325,8 +329,8 @@ pub fn set_dumpable(dumpable: bool) -> io::Result<()> {
     Ok(nix::sys::prctl::set_dumpable(dumpable)?)
 }
 
-/// Names the calling thread, as `ps -L` and `top -H` show it; of the first thread, as `ps` shows the
-/// process. What is beyond 15 bytes is cut off. prctl(2), `PR_SET_NAME`.
+/// Names the calling thread, as `ps -L` and `top -H` show it; of the first thread, as `ps` shows
+/// the process. What is beyond 15 bytes is cut off. prctl(2), `PR_SET_NAME`.
 ///
 /// # Errors
 /// `InvalidInput`: a NUL in the name.
@@ -335,8 +339,9 @@ pub fn set_process_name(name: &str) -> io::Result<()> {
     Ok(nix::sys::prctl::set_name(&name)?)
 }
 
-/// Asks the kernel to send this process `signal` when the *thread* that forked it ends. A second road
-/// beside the pipe whose end means the same, for a parent that was killed. prctl(2), `PR_SET_PDEATHSIG`.
+/// Asks the kernel to send this process `signal` when the *thread* that forked it ends. A second
+/// road beside the pipe whose end means the same, for a parent that was killed. prctl(2),
+/// `PR_SET_PDEATHSIG`.
 ///
 /// # Errors
 /// None that is known.
@@ -355,11 +360,12 @@ pub fn signal_on_parent_death(signal: Signal) -> io::Result<()> {
 ///            exits with the second's status, or 1
 /// ```
 ///
-/// So `$?` tells the shell whether the server *serves*, not whether it was forked. Returns in the second
-/// process only. The working directory stays as it is. fork(2), setsid(2), dup2(2).
+/// So `$?` tells the shell whether the server *serves*, not whether it was forked. Returns in the
+/// second process only. The working directory stays as it is. fork(2), setsid(2), dup2(2).
 ///
 /// # Errors
-/// `InvalidInput`: the process has more than one thread, which must not fork. Those of fork and pipe.
+/// `InvalidInput`: the process has more than one thread, which must not fork. Those of fork and
+/// pipe.
 pub fn detach() -> io::Result<Detached> {
     if std::fs::read_dir("/proc/self/task")?.count() != 1 {
         return Err(invalid("only a process with one thread can detach"));
@@ -398,8 +404,8 @@ fn exit_with_news_of(second: Pid, news: OwnedFd) -> ! {
     })
 }
 
-/// The background process's promise to say that it serves. Dropped without [`Detached::ready`], it says
-/// the opposite: then end the process.
+/// The background process's promise to say that it serves. Dropped without [`Detached::ready`], it
+/// says the opposite: then end the process.
 #[derive(Debug)]
 pub struct Detached {
     announcer: OwnedFd,

@@ -2,11 +2,11 @@
 //!
 //! | | a holder's death | a signal while waiting |
 //! |---|---|---|
-//! | [`PosixSemaphore`] | loses its place for ever: the supervisor must [`PosixSemaphore::post`] for it | `Interrupted` |
+//! | [`PosixSemaphore`] | loses its place, until somebody [posts](PosixSemaphore::post) for it | `Interrupted` |
 //! | [`SysvSemaphore`] | the kernel gives its place back (`SEM_UNDO`) | `Interrupted` |
 //!
-//! The POSIX one is faster, since it asks the kernel only to wait or to wake. The System V one lives in the
-//! kernel, outlives all processes, and must be [removed](SysvSemaphore::remove).
+//! The POSIX one is faster, since it asks the kernel only to wait or to wake. The System V one
+//! lives in the kernel, outlives all processes, and must be [removed](SysvSemaphore::remove).
 
 use std::fmt;
 use std::io;
@@ -81,15 +81,16 @@ impl fmt::Debug for PosixSemaphore {
 
 /// A System V semaphore whose places return when their holder dies. semop(2) with `SEM_UNDO`.
 ///
-/// It is a number, not a descriptor: copies and forks mean the same semaphore, dropping does nothing.
+/// It is a number, not a descriptor: copies and forks mean the same semaphore, dropping does
+/// nothing.
 #[derive(Debug)]
 pub struct SysvSemaphore {
     id: libc::c_int,
 }
 
 impl SysvSemaphore {
-    /// Makes one that lets `value` in, for this user only (mode 0600) until [`SysvSemaphore::set_owner`].
-    /// semget(2) with `IPC_PRIVATE`, semctl(2) with `SETVAL`.
+    /// Makes one that lets `value` in, for this user only (mode 0600) until
+    /// [`SysvSemaphore::set_owner`]. semget(2) with `IPC_PRIVATE`, semctl(2) with `SETVAL`.
     ///
     /// # Errors
     /// `ENOSPC`: too many in the system (`kernel.sem`); perhaps dead servers have left theirs, see
@@ -109,8 +110,8 @@ impl SysvSemaphore {
     /// Waits for a place and takes it.
     ///
     /// # Errors
-    /// `Interrupted`: a signal handler ran. `EIDRM`, `EINVAL`: it was removed. `ENOSPC`: the kernel is
-    /// out of undo records.
+    /// `Interrupted`: a signal handler ran. `EIDRM`, `EINVAL`: it was removed. `ENOSPC`: the kernel
+    /// is out of undo records.
     pub fn wait(&self) -> io::Result<()> {
         self.change(-1, libc::SEM_UNDO)
     }
@@ -140,22 +141,23 @@ impl SysvSemaphore {
         Ok(u32::try_from(value).unwrap_or(0))
     }
 
-    /// Gives it to the user and group that children run as. semctl(2) with `IPC_STAT`, then `IPC_SET`.
+    /// Gives it to the user and group that children run as; its mode stays 0600. semctl(2) with
+    /// `IPC_SET`, of which the kernel reads user, group and mode and nothing else.
     ///
     /// # Errors
     /// `PermissionDenied`: neither its maker nor root.
     pub fn set_owner(&self, uid: u32, gid: u32) -> io::Result<()> {
-        // SAFETY: semid_ds holds integers only, so all zeros is a value of it.
-        let mut state: libc::semid_ds = unsafe { std::mem::zeroed() };
-        self.control(libc::IPC_STAT, Argument { state: &raw mut state })?;
-        state.sem_perm.uid = uid;
-        state.sem_perm.gid = gid;
-        self.control(libc::IPC_SET, Argument { state: &raw mut state })?;
+        // SAFETY: integers only, so all zeros is a value of it.
+        let mut state: State = unsafe { std::mem::zeroed() };
+        state.permissions.uid = uid;
+        state.permissions.gid = gid;
+        state.permissions.mode = 0o600;
+        self.control(libc::IPC_SET, Argument { state: &raw const state })?;
         Ok(())
     }
 
-    /// Removes it from the system; whoever waits gets `EIDRM`. The maker's last duty. semctl(2) with
-    /// `IPC_RMID`.
+    /// Removes it from the system; whoever waits gets `EIDRM`. The maker's last duty. semctl(2)
+    /// with `IPC_RMID`.
     ///
     /// # Errors
     /// `EIDRM`, `EINVAL`: it was removed before. `PermissionDenied`: neither its owner nor root.
@@ -175,7 +177,7 @@ impl SysvSemaphore {
     /// `argument` is private to this file, and always the one that `command` reads.
     fn control(&self, command: libc::c_int, argument: Argument) -> io::Result<libc::c_int> {
         // SAFETY: the id is a number that the kernel checks; a pointer in `argument` is to a live
-        // semid_ds in the frame of our caller.
+        // `State` in the frame of our caller.
         check(unsafe { libc::semctl(self.id, 0, command, argument) })
     }
 }
@@ -185,7 +187,14 @@ impl SysvSemaphore {
 #[derive(Clone, Copy)]
 union Argument {
     value: libc::c_int,
-    state: *mut libc::semid_ds,
+    state: *const State,
+}
+
+/// `struct semid_ds`: first the permissions, then times and counts, at most this much in any C library.
+#[repr(C)]
+struct State {
+    permissions: libc::ipc_perm,
+    times_and_counts: [u64; 8],
 }
 
 fn taken<T>(result: io::Result<T>) -> io::Result<bool> {
@@ -241,11 +250,18 @@ mod tests {
     }
 
     #[test]
-    fn a_system_v_semaphore_can_be_given_to_its_own_owner() {
+    fn a_system_v_semaphore_can_be_given_away_and_stays_private() {
         let semaphore = SysvSemaphore::new(1).unwrap();
-        let (uid, gid) = (nix::unistd::getuid().as_raw(), nix::unistd::getgid().as_raw());
-        let given = semaphore.set_owner(uid, gid);
+        // Only root may give it to somebody else.
+        let root = crate::process::is_root();
+        let uid = if root { 4_242_424 } else { nix::unistd::getuid().as_raw() };
+        let given = semaphore.set_owner(uid, nix::unistd::getgid().as_raw());
+        let table = std::fs::read_to_string("/proc/sysvipc/sem").unwrap();
         semaphore.remove().unwrap();
         given.unwrap();
+        // key semid perms nsems uid gid …
+        let line = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let line = line.into_iter().find(|it| it[1] == semaphore.id.to_string()).unwrap();
+        assert_eq!((line[2], line[4]), ("600", uid.to_string().as_str()));
     }
 }

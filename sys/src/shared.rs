@@ -5,9 +5,10 @@
 //!                                        └─read-only───▶ SharedView    ──u64(offset)─────▶ a number
 //! ```
 //!
-//! - What lives there is atomics only: any bytes that another process may have written are a valid value.
-//! - A mapping has its full size from birth and is never resized, so an access cannot fall off the end. It
-//!   is fully allocated too, so an access cannot find the disk full (SIGBUS).
+//! - What lives there is atomics only: any bytes that another process may have written are a valid
+//!   value.
+//! - A mapping has its full size from birth and is never resized, so an access cannot fall off the
+//!   end. It is fully allocated too, so an access cannot find the disk full (SIGBUS).
 //! - A view cannot write: its pages are read-only, and it hands out numbers, not references.
 
 use std::fmt;
@@ -28,18 +29,21 @@ use crate::outcome::{check_code, check_fd, invalid};
 /// Types that may live in memory which other processes write to.
 ///
 /// Implemented for the sized atomic integers and arrays of shared types; for structs of those by
-/// [`shared!`](crate::shared!). `AtomicBool` is left out (2 is not a `bool`), `AtomicUsize` too (its width is the
-/// machine's, and the layout is documented), and so is everything with a pointer in it.
+/// [`shared!`](crate::shared!). `AtomicBool` is left out (2 is not a `bool`), `AtomicUsize` too
+/// (its width is the machine's, and the layout is documented), and so is everything with a pointer
+/// in it.
 ///
 /// # Safety
 /// Every bit pattern is a valid value; the type may be changed through a shared reference by
-/// anybody at any time, so it consists of atomics (and padding) only; it holds no pointer and has no destructor.
+/// anybody at any time, so it consists of atomics (and padding) only; it holds no pointer and has
+/// no destructor.
 pub unsafe trait Shared: Sync + 'static {}
 
 macro_rules! atomics_are_shared {
     ($($atomic:ty),*) => {
         $(
-            // SAFETY: an atomic integer takes any bits, and is made to be changed under its readers.
+            // SAFETY: an atomic integer takes any bits, and is made to be changed under its
+            // readers.
             unsafe impl Shared for $atomic {}
         )*
     };
@@ -52,8 +56,9 @@ atomics_are_shared!(
 // SAFETY: an array is its elements and nothing else.
 unsafe impl<T: Shared, const N: usize> Shared for [T; N] {}
 
-/// Defines a struct that may live in shared memory: `#[repr(C)]`, and every field [`Shared`] (checked when
-/// compiled). Add `#[repr(align(64))]` for a cache line of its own. Works in crates that deny unsafe code.
+/// Defines a struct that may live in shared memory: `#[repr(C)]`, and every field [`Shared`]
+/// (checked when compiled). Add `#[repr(align(64))]` for a cache line of its own. Works in crates
+/// that deny unsafe code.
 ///
 /// ```
 /// # #![deny(unsafe_code)]
@@ -98,8 +103,8 @@ macro_rules! shared {
             $(must_be_shared::<$type>();)*
         };
 
-        // SAFETY: each field is shared, as the lines above prove, and a struct adds nothing but padding. A
-        // destructor cannot run: mapped values are never owned.
+        // SAFETY: each field is shared, as the lines above prove, and a struct adds nothing but
+        // padding. A destructor cannot run: mapped values are never owned.
         unsafe impl $crate::shared::Shared for $name {}
     };
 }
@@ -111,12 +116,13 @@ pub struct SharedMapping {
 }
 
 impl SharedMapping {
-    /// Makes a file of `len` bytes, all zero, and maps it. Nobody but its owner may open it. The file stays
-    /// when this is dropped; removing it is the maker's business.
-    /// open(2) with `O_EXCL`, posix_fallocate(3), mmap(2).
+    /// Makes a file of `len` bytes, all zero, and maps it. Nobody but its owner may open it. The
+    /// file stays when this is dropped; removing it is the maker's business. open(2) with `O_EXCL`,
+    /// posix_fallocate(3), mmap(2).
     ///
     /// # Errors
-    /// `AlreadyExists`: such a file exists, perhaps of a server that runs. `ENOSPC`: the disk is full.
+    /// `AlreadyExists`: such a file exists, perhaps of a server that runs. `ENOSPC`: the disk is
+    /// full.
     pub fn create(path: &Path, len: usize) -> io::Result<Self> {
         let file =
             OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
@@ -124,7 +130,8 @@ impl SharedMapping {
         Ok(SharedMapping { pages: map(&file, len)?, path: Some(path.to_owned()) })
     }
 
-    /// Maps `len` bytes, all zero, that only this process and its children see. memfd_create(2), mmap(2).
+    /// Maps `len` bytes, all zero, that only this process and its children see. memfd_create(2),
+    /// mmap(2).
     ///
     /// # Errors
     /// `ENOMEM`: there is not that much memory.
@@ -137,7 +144,8 @@ impl SharedMapping {
         Ok(SharedMapping { pages: map(&file, len)?, path: None })
     }
 
-    /// Maps all of a file that [`SharedMapping::create`] has made, for reading and writing. open(2), mmap(2).
+    /// Maps all of a file that [`SharedMapping::create`] has made, for reading and writing.
+    /// open(2), mmap(2).
     ///
     /// # Errors
     /// `NotFound`, `PermissionDenied`; `InvalidInput`: the file is empty.
@@ -147,7 +155,8 @@ impl SharedMapping {
         Ok(SharedMapping { pages: map(&file, len)?, path: Some(path.to_owned()) })
     }
 
-    /// Maps all of a file that [`SharedMapping::create`] has made, for reading only: see [`SharedView`].
+    /// Maps all of a file that [`SharedMapping::create`] has made, for reading only: see
+    /// [`SharedView`].
     ///
     /// # Errors
     /// `NotFound`, `PermissionDenied`; `InvalidInput`: the file is empty.
@@ -172,8 +181,8 @@ impl SharedMapping {
     /// `InvalidInput`: it would reach beyond the mapping, or `offset` is not aligned for it.
     pub fn get<T: Shared>(&self, offset: usize) -> io::Result<&T> {
         let start = place::<T>(&self.pages, offset, 1)?;
-        // SAFETY: `place` has checked bounds and alignment; any bytes are a valid `T`, and others may
-        // change them, since `T` is shared; the pages stay mapped as long as we are borrowed.
+        // SAFETY: `place` has checked bounds and alignment; any bytes are a valid `T`, and others
+        // may change them, since `T` is shared; the pages stay mapped as long as we are borrowed.
         Ok(unsafe { &*start })
     }
 
@@ -198,7 +207,8 @@ impl fmt::Debug for SharedMapping {
 }
 
 /// Somebody else's mapping, to look at: for `herdgate top` and the like, which must not disturb. It
-/// hands out numbers only. A reference would let its holder call `store`, which on read-only pages is SIGSEGV.
+/// hands out numbers only. A reference would let its holder call `store`, which on read-only pages
+/// is SIGSEGV.
 pub struct SharedView {
     pages: MmapRaw,
     path: PathBuf,
@@ -227,8 +237,8 @@ impl SharedView {
         &self.path
     }
 
-    /// Copies bytes out, one by one, each as it is at its moment: text that is written meanwhile may come
-    /// out mixed, so have a seqlock around it.
+    /// Copies bytes out, one by one, each as it is at its moment: text that is written meanwhile
+    /// may come out mixed, so have a seqlock around it.
     ///
     /// # Errors
     /// `InvalidInput`: beyond the mapping.
@@ -255,8 +265,9 @@ macro_rules! view_reads {
                 )]
                 pub fn $name(&self, offset: usize) -> io::Result<$int> {
                     let start = place::<$atomic>(&self.pages, offset, 1)?;
-                    // SAFETY: `place` has checked bounds and alignment. We only load, and a load
-                    // of at most 8 bytes does not write, so read-only pages will do (std::sync::atomic).
+                    // SAFETY: `place` has checked bounds and alignment. We only load, and a load of
+                    // at most 8 bytes does not write, so read-only pages will do
+                    // (std::sync::atomic).
                     let source = unsafe { &*start };
                     Ok(source.load(Ordering::Acquire))
                 }
@@ -283,7 +294,8 @@ impl fmt::Debug for SharedView {
     }
 }
 
-/// Room for one C object that the C library manages by pointer: a mutex, a semaphore. Starts as zeros.
+/// Room for one C object that the C library manages by pointer: a mutex, a semaphore. Starts as
+/// zeros.
 pub(crate) struct SharedPage<T> {
     pages: MmapRaw,
     holds: PhantomData<fn() -> T>,

@@ -1,15 +1,16 @@
 //! # signals: read them like bytes
 //!
 //! ```text
-//!   block ──▶ a signal stays pending ──▶ SignalFd becomes readable ──▶ the loop reads it, and decides there
+//!   block ──▶ a signal stays pending ──▶ SignalFd is readable ──▶ the loop reads it and decides
 //! ```
 //!
-//! - No handler runs our code, ever: nothing is interrupted half-way, and nothing must be async-signal-safe.
+//! - No handler runs our code, ever: nothing is interrupted half-way, and nothing must be
+//!   async-signal-safe.
 //! - Equal signals that are pending merge into one: a signal says "look", never "how many".
-//! - The mask belongs to a thread and is inherited by threads and by children, across exec too: a child
-//!   begins with [`unblock_all`] or a mask of its own, and so does a program that we start.
-//! - A signalfd delivers to whoever reads it: a child that reads its parent's gets its own signals. One
-//!   that waits for it by an epoll made before fork does not, so each process makes its own.
+//! - The mask belongs to a thread and is inherited by threads and by children, across exec too: a
+//!   child begins with [`unblock_all`] or a mask of its own, and so does a program that we start.
+//! - A signalfd delivers to whoever reads it: a child that reads its parent's gets its own signals.
+//!   One that waits for it by an epoll made before fork does not, so each process makes its own.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -42,7 +43,8 @@ impl SignalSet {
         self.0.contains(signal)
     }
 
-    /// From now on, they stay pending for this thread and the ones that it starts. pthread_sigmask(3).
+    /// From now on, they stay pending for this thread and the ones that it starts.
+    /// pthread_sigmask(3).
     ///
     /// # Errors
     /// None that is known.
@@ -67,7 +69,8 @@ impl SignalSet {
     }
 }
 
-/// Unblocks every signal in this thread: what a child does first, and what a started program expects.
+/// Unblocks every signal in this thread: what a child does first, and what a started program
+/// expects.
 ///
 /// # Errors
 /// None that is known.
@@ -80,8 +83,9 @@ pub fn unblock_all() -> io::Result<()> {
 pub struct SignalFd(nix::sys::signalfd::SignalFd);
 
 impl SignalFd {
-    /// Blocks `signals` in this thread, so that they wait here instead of acting, and opens the descriptor.
-    /// Call it before any thread starts: a thread that does not block them would get them.
+    /// Blocks `signals` in this thread, so that they wait here instead of acting, and opens the
+    /// descriptor. Call it before any thread starts: a thread that does not block them would get
+    /// them.
     ///
     /// # Errors
     /// `EMFILE`, `ENFILE`: out of descriptors.
@@ -137,7 +141,8 @@ pub fn restore_default(signal: Signal) -> io::Result<()> {
 /// Answers what was done before.
 fn set_action(signal: Signal, handler: SigHandler) -> io::Result<SigHandler> {
     let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
-    // SAFETY: neither "ignore" nor "default" runs code of ours, so there is nothing to be signal-safe.
+    // SAFETY: neither "ignore" nor "default" runs code of ours, so there is nothing to be
+    // signal-safe.
     let before = unsafe { sigaction(signal, &action) }?;
     Ok(before.handler())
 }

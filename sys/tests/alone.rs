@@ -1,7 +1,7 @@
 //! What changes a whole process, tried in processes of their own.
 //!
-//! Each ignored test here is the inside of such a process; the other tests start this program again to run
-//! it. Run by hand, the ignored ones do nothing.
+//! Each ignored test here is the inside of such a process; the other tests start this program again
+//! to run it. Run by hand, the ignored ones do nothing.
 
 use std::io::Read;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -88,13 +88,13 @@ fn inside_raises_the_descriptor_limit() {
 }
 
 #[test]
-fn a_child_does_not_outlive_its_parent_if_it_asked_for_that() {
-    succeeds(&alone("inside_asks_for_a_signal_at_the_death_of_its_parent", "ask"));
+fn a_signal_at_the_death_of_the_parent_can_be_asked_for() {
+    succeeds(&alone("inside_asks_for_a_signal_at_the_death_of_the_parent", "ask"));
 }
 
 #[test]
 #[ignore = "the inside of another test"]
-fn inside_asks_for_a_signal_at_the_death_of_its_parent() {
+fn inside_asks_for_a_signal_at_the_death_of_the_parent() {
     if std::env::var_os(TASK).is_none() {
         return;
     }
@@ -157,8 +157,8 @@ fn inside_fails_to_start() {
     }
 }
 
-/// Goes on in a child, which has one thread as a starting server has. What is left of this process only
-/// passes the child's status on.
+/// Goes on in a child, which has one thread as a starting server has. What is left of this process
+/// only passes the child's status on.
 fn become_single_threaded() {
     // SAFETY: the only other thread is the harness's, which waits for this test and holds nothing.
     match unsafe { process::fork() }.expect("a fork") {

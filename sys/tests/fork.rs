@@ -1,7 +1,7 @@
 //! What one process leaves to another: the locks of the dead, and memory in common.
 //!
-//! The test harness has threads, so the children here touch nothing but system calls, locks in shared
-//! memory and descriptors, and leave by `_exit`.
+//! The test harness has threads, so the children here touch nothing but system calls, locks in
+//! shared memory and descriptors, and leave by `_exit`.
 
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd};
@@ -147,7 +147,8 @@ impl Holder {
     fn start(take: impl FnOnce() -> bool) -> Self {
         let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");
         let pid = fork_to(|| {
-            // Only the child's copy of `theirs` is left open after it, so that its death is our EOF.
+            // Only the child's copy of `theirs` is left open after it, so that its death is our
+            // EOF.
             let told = take() && send(theirs.as_fd(), b"x", More::No).is_ok();
             // SAFETY: takes no pointer.
             while told && unsafe { libc::pause() } == -1 {}
