@@ -1,0 +1,250 @@
+//! The examples, which prove the contract, run under every model.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+const MODELS: [&str; 3] = ["prefork", "worker", "event"];
+/// Long enough for the slowest machine: it is only ever waited out by a test that fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running example, killed with its children when the test is over.
+struct Server {
+    process: Child,
+    stdout: BufReader<ChildStdout>,
+    address: SocketAddr,
+}
+
+impl Server {
+    fn start(example: &str, arguments: &[&str]) -> Self {
+        let mut process = Command::new(example_path(example))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let address =
+            line.split(" on ").nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap();
+        Self { process, stdout, address }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.process.id().cast_signed()), signal).unwrap();
+    }
+
+    /// The children's process ids, from the kernel.
+    fn children(&self) -> Vec<Pid> {
+        let pid = self.process.id();
+        let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        list.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
+    }
+
+    /// Waits for the end of the server and of all its children: all hold its standard output.
+    fn wait_for_the_end(mut self) {
+        self.stdout.read_to_end(&mut Vec::new()).unwrap();
+        assert!(self.process.wait().unwrap().success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // TERM takes the children along, and a panicking test must not leave any behind.
+        let _ = kill(Pid::from_raw(self.process.id().cast_signed()), Signal::SIGTERM);
+        let _ = self.process.wait();
+    }
+}
+
+/// Cargo builds examples beside the folder of the test binaries.
+fn example_path(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent().unwrap().parent().unwrap().join("examples").join(name)
+}
+
+fn say_and_hear(stream: &mut TcpStream, words: &[u8]) {
+    stream.write_all(words).unwrap();
+    let mut heard = vec![0; words.len()];
+    stream.read_exact(&mut heard).unwrap();
+    assert_eq!(heard, words);
+}
+
+#[test]
+fn echo_answers_many_clients_at_once() {
+    for model in MODELS {
+        let server = Server::start("echo", &[model]);
+        let mut clients: Vec<TcpStream> = (0..4).map(|_| server.connect()).collect();
+        for round in 0..3 {
+            for (number, client) in clients.iter_mut().enumerate() {
+                say_and_hear(client, format!("{model} {round} {number}").as_bytes());
+            }
+        }
+    }
+}
+
+#[test]
+fn echo_returns_more_than_any_buffer_holds() {
+    for model in MODELS {
+        let server = Server::start("echo", &[model]);
+        let sent: Vec<u8> =
+            (0..8_000_000_u32).map(|number| number.to_le_bytes()[0] ^ 0x5a).collect();
+        let mut stream = server.connect();
+        let mut writer = stream.try_clone().unwrap();
+        let received = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                writer.write_all(&sent).unwrap();
+                writer.shutdown(Shutdown::Write).unwrap();
+            });
+            let mut received = vec![0; sent.len()];
+            stream.read_exact(&mut received).unwrap();
+            received
+        });
+        assert!(received == sent, "{model}");
+    }
+}
+
+#[test]
+fn term_ends_the_server_and_its_children() {
+    for model in MODELS {
+        let server = Server::start("echo", &[model]);
+        say_and_hear(&mut server.connect(), b"ready");
+        server.signal(Signal::SIGTERM);
+        server.wait_for_the_end();
+    }
+}
+
+#[test]
+fn winch_lets_connections_finish() {
+    for model in MODELS {
+        let server = Server::start("echo", &[model]);
+        let mut idle = server.connect();
+        say_and_hear(&mut idle, b"hello");
+        server.signal(Signal::SIGWINCH);
+        assert_eq!(idle.read(&mut [0]).unwrap(), 0, "an idle echo is told, and closes");
+        server.wait_for_the_end();
+    }
+}
+
+#[test]
+fn a_graceful_restart_serves_the_next_client_with_new_children() {
+    for model in MODELS {
+        let server = Server::start("echo", &[model]);
+        let mut old = server.connect();
+        say_and_hear(&mut old, b"before");
+        let before = server.children();
+        server.signal(Signal::SIGUSR1);
+        assert_eq!(old.read(&mut [0]).unwrap(), 0, "an idle echo is told, and closes");
+        say_and_hear(&mut server.connect(), b"after");
+        wait_until("the old children are gone", || {
+            !server.children().iter().any(|pid| before.contains(pid))
+        });
+        say_and_hear(&mut server.connect(), b"long after");
+    }
+}
+
+#[test]
+fn killed_children_are_replaced() {
+    for model in MODELS {
+        let server = Server::start("echo", &[model]);
+        say_and_hear(&mut server.connect(), b"before");
+        let before = server.children();
+        for child in &before {
+            kill(*child, Signal::SIGKILL).unwrap();
+        }
+        say_and_hear(&mut server.connect(), b"after");
+        wait_until("others stand in", || {
+            let now = server.children();
+            !now.is_empty() && !now.iter().any(|pid| before.contains(pid))
+        });
+    }
+}
+
+#[test]
+fn children_finish_when_their_supervisor_is_killed() {
+    for model in MODELS {
+        let mut server = Server::start("echo", &[model]);
+        let mut client = server.connect();
+        say_and_hear(&mut client, b"before");
+        server.signal(Signal::SIGKILL);
+        assert_eq!(client.read(&mut [0]).unwrap(), 0, "an idle echo is told, and closes");
+        server.stdout.read_to_end(&mut Vec::new()).unwrap(); // All children have gone.
+    }
+}
+
+/// A backend that answers each line with its letters in reverse order.
+fn reversing_backend() -> SocketAddr {
+    #[expect(clippy::disallowed_methods, reason = "a test's own peer, not a server of ours")]
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a test's own peer, not a child of ours")]
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a test's own peer, not a child of ours"
+            )]
+            std::thread::spawn(move || {
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                for line in lines.map_while(Result::ok) {
+                    let reversed: String = line.chars().rev().chain(['\n']).collect();
+                    if stream.write_all(reversed.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn relay_waits_on_two_descriptors_and_runs_a_job() {
+    let backend = reversing_backend().to_string();
+    for model in MODELS {
+        let server = Server::start("relay", &[model, &backend]);
+        let mut clients: Vec<_> = (0..3).map(|_| BufReader::new(server.connect())).collect();
+        for client in &mut clients {
+            // Two lines and a half in one packet, and the other half later: the transport holds back.
+            client.get_mut().write_all(b"one\ntwo\nthr").unwrap();
+        }
+        for client in &mut clients {
+            let mut answer = String::new();
+            client.read_line(&mut answer).unwrap();
+            client.read_line(&mut answer).unwrap();
+            assert_eq!(answer, "eno\nowt\n", "{model}");
+            client.get_mut().write_all(b"ee\n").unwrap();
+            answer.clear();
+            client.read_line(&mut answer).unwrap();
+            assert_eq!(answer, "eerht\n", "{model}");
+        }
+    }
+}
+
+#[test]
+fn relay_closes_when_its_backend_cannot_be_reached() {
+    for model in MODELS {
+        let server = Server::start("relay", &[model, "127.0.0.1:1"]);
+        assert_eq!(server.connect().read(&mut [0]).unwrap_or(0), 0, "{model}");
+    }
+}
+
+/// Asks again until it holds. What is waited for is sure to come, or the test fails; the pause only saves CPU time.
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
