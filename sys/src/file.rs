@@ -79,7 +79,7 @@ pub fn openat2(
 ) -> io::Result<OwnedFd> {
     // SAFETY: open_how holds integers only, and zero is the default of each.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
-    how.flags = u64::from((flags.bits() | ALWAYS).cast_unsigned());
+    how.flags = u64::from(flags.for_kernel().cast_unsigned());
     how.resolve = resolve.bits();
     // SAFETY: `path` ends in NUL, `how` lives on our stack, and its true size goes along.
     let fd = unsafe {
@@ -104,13 +104,19 @@ pub fn openat2(
 /// As open(2).
 pub fn openat(dir: BorrowedFd<'_>, path: &CStr, flags: OpenFlags) -> io::Result<OwnedFd> {
     // SAFETY: `path` ends in NUL; without O_CREAT no mode is read.
-    let fd = unsafe { libc::openat(dir.as_raw_fd(), path.as_ptr(), flags.bits() | ALWAYS) };
+    let fd = unsafe { libc::openat(dir.as_raw_fd(), path.as_ptr(), flags.for_kernel()) };
     // SAFETY: the descriptor has just been made for us.
     unsafe { check_fd(fd) }
 }
 
-/// `openat2` refuses flags that `O_PATH` makes meaningless; `O_NOCTTY` it ignores then.
-const ALWAYS: i32 = libc::O_CLOEXEC | libc::O_NOCTTY;
+impl OpenFlags {
+    /// With what we always want. `O_NOCTTY` makes no sense for a mere place, and `openat2`, unlike
+    /// `openat`, refuses the combination.
+    fn for_kernel(self) -> i32 {
+        let terminal = if self.contains(OpenFlags::PATH) { 0 } else { libc::O_NOCTTY };
+        self.bits() | libc::O_CLOEXEC | terminal
+    }
+}
 
 /// What a symbolic link says, `path` being the link as seen from `dir`. With an empty `path`, the
 /// link that `dir` itself is (opened with [`OpenFlags::PATH`] and [`OpenFlags::NOFOLLOW`]).
@@ -330,6 +336,22 @@ mod tests {
         check(c"none", Resolve::BENEATH, Err(libc::ENOENT));
         check(c"/proc/self/exe", Resolve::NO_MAGICLINKS, Err(libc::ELOOP));
         check(c"/proc/self/exe", Resolve::NO_XDEV, Err(libc::EXDEV));
+    }
+
+    #[test]
+    fn openat2_takes_every_combination_that_we_use() {
+        if !probes().openat2 {
+            eprintln!("skipped: no openat2 here");
+            return;
+        }
+        let check = |flags| {
+            let opened = openat2(CWD, c"/", flags, Resolve::NO_MAGICLINKS);
+            assert!(opened.is_ok(), "{flags:?}: {opened:?}");
+        };
+        check(OpenFlags::READ);
+        check(OpenFlags::READ | OpenFlags::NONBLOCK | OpenFlags::DIRECTORY);
+        check(OpenFlags::PATH);
+        check(OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW);
     }
 
     #[test]
