@@ -126,13 +126,14 @@ impl Drain {
     pub fn feed(&mut self, bytes: &[u8]) -> (usize, DrainState) {
         let mut used = 0;
         while used < bytes.len() && self.state() == DrainState::More {
-            used += match self.step {
-                Step::Length(left) => self.skip(left, &bytes[used..], Step::Length, Step::Done),
-                Step::Data(left) => self.skip(left, &bytes[used..], Step::Data, Step::DataReturn),
-                step => {
-                    self.step = self.next_step(step, bytes[used]);
-                    1
-                }
+            let rest = &bytes[used..];
+            used += if let Step::Length(left) = self.step {
+                self.skip(left, rest, Step::Length, Step::Done)
+            } else if let Step::Data(left) = self.step {
+                self.skip(left, rest, Step::Data, Step::DataReturn)
+            } else {
+                self.step = self.next_step(self.step, rest[0]);
+                1
             };
         }
         (used, self.state())

@@ -3,7 +3,7 @@
 //! ```text
 //! If-Match ──────────── present ──▶ none of its tags is ours ─────────▶ 412
 //! If-Unmodified-Since ─ only without If-Match ──▶ changed since ───────▶ 412
-//! If-None-Match ─────── present ──▶ one of its tags is ours ───────────▶ 304, or 412 unless GET or HEAD
+//! If-None-Match ─────── present ──▶ one of its tags is ours ───────────▶ 304; PUT and such: 412
 //! If-Modified-Since ─── only without If-None-Match, GET and HEAD ──▶ not changed since ──▶ 304
 //! If-Range ──────────── only with Range ──▶ not the version we have ───▶ the whole file
 //! ```
@@ -326,7 +326,9 @@ mod tests {
         ) {
             let step_5 = || Proceed;
             let step_4 = || match (if_modified, modified) {
-                (Some(date), Some(modified)) if get && if_none_match.is_none() && date <= now && modified <= date => {
+                (Some(date), Some(modified))
+                    if get && if_none_match.is_none() && date <= now && modified <= date =>
+                {
                     NotModified
                 }
                 _ => step_5(),
@@ -334,7 +336,11 @@ mod tests {
             let step_3 = || match &if_none_match {
                 Some(list) => {
                     let is_false = list.iter().any(|it| ours.is_some_and(|ours| it.1 == ours.1));
-                    if !is_false { step_5() } else if get { NotModified } else { PreconditionFailed }
+                    match (is_false, get) {
+                        (false, _) => step_5(),
+                        (true, true) => NotModified,
+                        (true, false) => PreconditionFailed,
+                    }
                 }
                 None => step_4(),
             };
@@ -357,8 +363,8 @@ mod tests {
             let if_none_match = if_none_match.as_deref().map(list_text);
             let if_modified = if_modified.map(date_text);
             let if_unmodified = if_unmodified.map(date_text);
-            let validators =
-                Validators { etag: EntityTag::parse(ours_text.as_bytes()), modified_secs: modified };
+            let etag = EntityTag::parse(ours_text.as_bytes());
+            let validators = Validators { etag, modified_secs: modified };
             let conditions = Conditions {
                 if_match: if_match.as_deref().map(str::as_bytes).into(),
                 if_none_match: if_none_match.as_deref().map(str::as_bytes).into(),

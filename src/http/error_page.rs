@@ -65,7 +65,8 @@ impl<'p> ErrorPage<'p> {
             push_all(out, &["<p>Additionally, a ", &failed.to_string()]);
             push(
                 out,
-                "\nerror was encountered while trying to use an ErrorDocument to handle the request.</p>\n",
+                "\nerror was encountered while trying to use an ErrorDocument \
+                 to handle the request.</p>\n",
             );
         }
         signature.push(out, self.admin);
@@ -94,12 +95,14 @@ impl<'p> ErrorPage<'p> {
                 &["<p>You don't have permission to access this resource.", self.notes, "</p>\n"],
             ),
             Status::METHOD_NOT_ALLOWED => {
-                self.push_around_method(out, "<p>The requested method ", " is not allowed for this URL.</p>\n");
+                let after = " is not allowed for this URL.</p>\n";
+                self.push_around_method(out, "<p>The requested method ", after);
             }
             Status::NOT_ACCEPTABLE => push_all(
                 out,
                 &[
-                    "<p>An appropriate representation of the requested resource could not be found on this server.</p>\n",
+                    "<p>An appropriate representation of the requested resource \
+                     could not be found on this server.</p>\n",
                     self.notes,
                 ],
             ),
@@ -114,12 +117,14 @@ impl<'p> ErrorPage<'p> {
             Status::REQUEST_ENTITY_TOO_LARGE => self.push_around_method(
                 out,
                 "The requested resource does not allow request data with ",
-                " requests, or the amount of data provided in\nthe request exceeds the capacity limit.\n",
+                " requests, or the amount of data provided in\n\
+                 the request exceeds the capacity limit.\n",
             ),
             Status::REQUEST_URI_TOO_LONG => push_all(
                 out,
                 &[
-                    "<p>The requested URL's length exceeds the capacity\nlimit for this server.<br />\n",
+                    "<p>The requested URL's length exceeds the capacity\n\
+                     limit for this server.<br />\n",
                     self.notes,
                     "</p>\n",
                 ],
@@ -147,7 +152,8 @@ impl<'p> ErrorPage<'p> {
             Status::BAD_GATEWAY => push_all(
                 out,
                 &[
-                    "<p>The proxy server received an invalid\r\nresponse from an upstream server.<br />\r\n",
+                    "<p>The proxy server received an invalid\r\n\
+                     response from an upstream server.<br />\r\n",
                     self.notes,
                     "</p>\n",
                 ],
@@ -334,7 +340,8 @@ mod tests {
             ErrorPage { signature: Signature::On(ANSWERER), ..ErrorPage::new(Status::NOT_FOUND) };
         assert_eq!(
             page(subject),
-            "<!DOCTYPE HTML PUBLIC \"-//W3C//DTD HTML 4.01//EN\" \"http://www.w3.org/TR/html4/strict.dtd\">\n\
+            "<!DOCTYPE HTML PUBLIC \"-//W3C//DTD HTML 4.01//EN\" \
+             \"http://www.w3.org/TR/html4/strict.dtd\">\n\
              <html><head>\n<title>404 Not Found</title>\n</head><body>\n<h1>Not Found</h1>\n\
              <p>The requested URL was not found on this server.</p>\n\
              <hr>\n<address>Herdgate/0.1 Server at a.example Port 8080</address>\n</body></html>\n"
@@ -348,7 +355,8 @@ mod tests {
             admin: "root@\"a",
             ..ErrorPage::new(Status::NOT_FOUND)
         };
-        let expected = "<address>Herdgate/0.1 Server at <a href=\"mailto:root@&quot;a\">a.example</a> Port 8080</address>\n";
+        let expected = "<address>Herdgate/0.1 Server at \
+                        <a href=\"mailto:root@&quot;a\">a.example</a> Port 8080</address>\n";
         assert!(page(subject).contains(expected));
     }
 
@@ -361,7 +369,8 @@ mod tests {
         assert_eq!(
             text(subject),
             "<p>The requested URL was not found on this server.</p>\n\
-             <p>Additionally, a 403 Forbidden\nerror was encountered while trying to use an ErrorDocument \
+             <p>Additionally, a 403 Forbidden\n\
+             error was encountered while trying to use an ErrorDocument \
              to handle the request.</p>\n"
         );
     }
@@ -384,11 +393,13 @@ mod tests {
         );
         check(
             Status::SEE_OTHER,
-            "<p>The answer to your request is located <a href=\"/x?&quot;&lt;&amp;\">here</a>.</p>\n",
+            "<p>The answer to your request is located \
+             <a href=\"/x?&quot;&lt;&amp;\">here</a>.</p>\n",
         );
         check(
             Status::BAD_REQUEST,
-            "<p>Your browser sent a request that this server could not understand.<br />\nNOTES</p>\n",
+            "<p>Your browser sent a request that this server could not understand.<br />\n\
+             NOTES</p>\n",
         );
         check(
             Status::FORBIDDEN,
@@ -404,14 +415,18 @@ mod tests {
         );
         check(
             Status::EXPECTATION_FAILED,
-            "<p>The expectation given in the Expect request-header\nfield could not be met by this server.\n\
+            "<p>The expectation given in the Expect request-header\n\
+             field could not be met by this server.\n\
              The client sent<pre>\n    Expect: &lt;tea&gt;\n</pre>\nNOTES</p>\
              <p>Only the 100-continue expectation is supported.</p>\n",
         );
-        let internal = "<p>The server encountered an internal error or\nmisconfiguration and was unable to complete\n\
-             your request.</p>\n<p>Please contact the server administrator at \n &lt;me&gt; to inform them of the time \
-             this error occurred,\n and the actions you performed just before this error.</p>\n\
-             <p>More information about this error may be available\nin the server error log.</p>\n";
+        let internal = "<p>The server encountered an internal error or\n\
+                        misconfiguration and was unable to complete\nyour request.</p>\n\
+                        <p>Please contact the server administrator at \n\x20\
+                        &lt;me&gt; to inform them of the time this error occurred,\n\x20\
+                        and the actions you performed just before this error.</p>\n\
+                        <p>More information about this error may be available\n\
+                        in the server error log.</p>\n";
         check(Status::INTERNAL_SERVER_ERROR, internal);
         check(Status::CONFLICT, internal);
         check(Status::VERSION_NOT_SUPPORTED, internal);

@@ -117,7 +117,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(128))]
 
         #[test]
-        fn an_escaped_path_decodes_to_itself(path in proptest::collection::vec(any::<u8>(), 0..40)) {
+        fn an_escaped_path_decodes_to_itself(path in prop::collection::vec(any::<u8>(), 0..40)) {
             let mut out = Vec::new();
             push_path(&mut out, &path);
             prop_assert!(out.iter().all(u8::is_ascii_graphic));

@@ -220,7 +220,8 @@ mod tests {
     #[test]
     fn a_tag_is_weak_for_a_second() {
         check(&FILE, FileTagParts::default(), LATER_US - 1, Some("W/\"21-60a24181e4000\""));
-        check(&FILE, FileTagParts::default(), 0, Some("W/\"21-60a24181e4000\"")); // The file is from the future.
+        // At second 0 the file is from the future.
+        check(&FILE, FileTagParts::default(), 0, Some("W/\"21-60a24181e4000\""));
     }
 
     #[test]
@@ -277,9 +278,13 @@ mod tests {
         }
 
         #[test]
-        fn every_listed_tag_is_found(opaque in prop::collection::vec("[!#-~]{0,6}", 0..6), weak: bool) {
+        fn every_listed_tag_is_found(
+            opaque in prop::collection::vec("[!#-~]{0,6}", 0..6),
+            weak: bool,
+        ) {
             let prefix = if weak { "W/" } else { "" };
-            let line = opaque.iter().map(|it| format!("{prefix}\"{it}\"")).collect::<Vec<_>>().join(", ");
+            let tag_texts: Vec<_> = opaque.iter().map(|it| format!("{prefix}\"{it}\"")).collect();
+            let line = tag_texts.join(", ");
             let found: Vec<_> = tags(line.as_bytes()).map(|tag| (tag.weak, tag.opaque)).collect();
             let expected: Vec<_> = opaque.iter().map(|it| (weak, it.as_bytes())).collect();
             prop_assert_eq!(found, expected);

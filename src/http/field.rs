@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Host: a.example⏎Accept: x⏎Accept: y⏎⏎        the block, checked once by `head`
-//! └─ Fields ───────────────────────────        splits it again on demand: (name, value), (name, value) …
+//! └─ Fields ───────────────────────────        splits it again on demand: (name, value), …
 //!                 └─ Values of Accept ─        the values of one name: x, y
 //! ```
 //!
@@ -19,8 +19,8 @@ pub fn is_token(text: &[u8]) -> bool {
 pub const fn is_token_byte(byte: u8) -> bool {
     matches!(
         byte,
-        b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-'
-            | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*'
+            | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
     )
 }
 

@@ -63,7 +63,8 @@ fn parse_codings(values: Values<'_>) -> Result<Framing, Fault> {
         return Err(Fault::TransferEncodingMalformed);
     }
     if codings().count() > 1 {
-        return Err(Fault::TransferEncodingUnknown); // `gzip, chunked` is legal, but we do not unpack it.
+        // `gzip, chunked` is legal, but we do not unpack it.
+        return Err(Fault::TransferEncodingUnknown);
     }
     Ok(Framing::Chunked)
 }

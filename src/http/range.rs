@@ -180,7 +180,8 @@ impl Merge {
         let Some(last) = self.running else { return Ranges::Unsatisfiable };
         let within = |count: usize, max: Option<usize>| max.is_none_or(|max| count <= max);
         let sum = self.closed.iter().fold(last.len(), |sum, range| sum.saturating_add(range.len()));
-        let acceptable = sum <= length // More than the whole file would be a gift to nobody but an attacker.
+        // More than the whole file would help nobody but an attacker.
+        let acceptable = sum <= length
             && within(self.closed.len() + 1, limits.ranges_max)
             && within(self.overlaps, limits.overlaps_max)
             && within(self.reversals, limits.reversals_max);
@@ -348,7 +349,10 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(256))]
 
         #[test]
-        fn agrees_with_sets_of_bytes(members in prop::collection::vec(member(), 1..6), length in 1_u64..24) {
+        fn agrees_with_sets_of_bytes(
+            members in prop::collection::vec(member(), 1..6),
+            length in 1_u64..24,
+        ) {
             let value = format!("bytes={}", members.join(","));
             let mut merged: Vec<BTreeSet<u64>> = Vec::new();
             for member in &members {
@@ -373,14 +377,16 @@ mod tests {
             } else if sum as u64 > length {
                 None
             } else {
-                Some(merged.iter().map(|set| (*set.first().unwrap(), *set.last().unwrap())).collect())
+                let ends = |set: &BTreeSet<u64>| (*set.first().unwrap(), *set.last().unwrap());
+                Some(merged.iter().map(ends).collect())
             };
             prop_assert_eq!(ranges(parse(value.as_bytes(), length, &UNLIMITED)), expected);
         }
 
         #[test]
         fn every_range_lies_in_the_file(value in "bytes=[-0-9, ]{0,30}", length: u64) {
-            for (start, end) in ranges(parse(value.as_bytes(), length, &UNLIMITED)).unwrap_or_default() {
+            let found = ranges(parse(value.as_bytes(), length, &UNLIMITED));
+            for (start, end) in found.unwrap_or_default() {
                 prop_assert!(start <= end && end < length);
             }
         }

@@ -173,7 +173,8 @@ mod tests {
         head.finish(fate, Some(b"text/html")).unwrap();
         let expected = format!(
             "earlier{START}ETag: \"21-60a24181e4000\"\r\nContent-Length: 33\r\n\
-             Keep-Alive: timeout=5, max=100\r\nConnection: Keep-Alive\r\nContent-Type: text/html\r\n\r\n"
+             Keep-Alive: timeout=5, max=100\r\nConnection: Keep-Alive\r\n\
+             Content-Type: text/html\r\n\r\n"
         );
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
@@ -215,7 +216,10 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(128))]
 
         #[test]
-        fn no_field_adds_a_line(name in "\\PC{0,8}", value in prop::collection::vec(any::<u8>(), 0..12)) {
+        fn no_field_adds_a_line(
+            name in "\\PC{0,8}",
+            value in prop::collection::vec(any::<u8>(), 0..12),
+        ) {
             let mut out = Vec::new();
             let mut head = begin(&mut out);
             let accepted = head.field(&name, &value).is_ok();

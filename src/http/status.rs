@@ -13,7 +13,10 @@ pub struct Status(u16);
 macro_rules! statuses {
     ($($code:literal $name:ident $reason:literal)*) => {
         impl Status {
-            $(#[doc = concat!("`", $code, " ", $reason, "`")] pub const $name: Status = Status($code);)*
+            $(
+                #[doc = concat!("`", $code, " ", $reason, "`")]
+                pub const $name: Status = Status($code);
+            )*
 
             /// The phrase after the code; empty for a code that has none, which RFC 9112 section 4
             /// allows.

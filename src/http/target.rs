@@ -136,8 +136,8 @@ impl<'b> Host<'b> {
     /// Reads `name[:port]`, the value of a Host field; `None` if it is malformed.
     pub fn parse(text: &'b [u8]) -> Option<Host<'b>> {
         let text = str::from_utf8(text).ok()?;
-        if text.starts_with('[') {
-            let (inside, after) = text[1..].split_once(']')?;
+        if let Some(after_bracket) = text.strip_prefix('[') {
+            let (inside, after) = after_bracket.split_once(']')?;
             inside.parse::<Ipv6Addr>().ok()?;
             return Some(Host { name: &text[..inside.len() + 2], port: parse_port(after)? });
         }
