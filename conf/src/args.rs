@@ -320,11 +320,12 @@ impl Arity {
     fn of(syntax: &str) -> Arity {
         let mut arity = Arity { min: 0, max: Some(0) };
         for word in top_level_words(syntax.trim_end_matches('>')).skip(1) {
-            let optional = word.starts_with('[') && word.ends_with(']');
+            let once = word.trim_end_matches("...").trim_end_matches('…');
+            let optional = once.starts_with('[') && once.ends_with(']');
             if word.contains("...") || word.contains('…') {
                 arity.max = None;
             }
-            if !matches!(word, "..." | "…") {
+            if !once.is_empty() {
                 arity.min += usize::from(!optional);
                 arity.max = arity.max.map(|max| max + 1);
             }
@@ -554,6 +555,12 @@ mod tests {
         check("Listen [address:]port [protocol]", "takes 1-2 arguments");
         check("Define name [value]", "takes 1-2 arguments");
         check("AddType type extension [extension] ...", "requires at least two arguments");
+        check(
+            "Mutex mechanism[:path] [default|type]... [OmitPID]",
+            "requires at least one argument",
+        );
+        check("LogLevel [module:]level...", "requires at least one argument");
+        check("AddType type extension...", "requires at least two arguments");
         check("Options [+|-]option [[+|-]option] …", "requires at least one argument");
         check("DirectoryIndex [name …]", "requires at least one argument");
         check("<VirtualHost addr[:port] [addr[:port]] ...>", "requires at least one argument");

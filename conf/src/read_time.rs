@@ -287,8 +287,9 @@ impl Reader<'_> {
                 files.into_iter().for_each(|file| self.include_file(file, from, optional));
             }
             Err(message) => {
-                let problem = Problem { message, span: from, help: None };
-                self.include_error(problem.help("IncludeOptional tolerates that nothing is there"));
+                let help = "IncludeOptional tolerates that nothing is there".to_string();
+                let help = Some(help).filter(|_| !optional && from.is_some());
+                self.include_error(Problem { message, span: from, help });
             }
         }
     }
