@@ -64,10 +64,11 @@ pub fn residency(fd: BorrowedFd<'_>, chunk: Span) -> Residency {
     if chunk.length == 0 {
         return Residency::Cached;
     }
-    match probe(fd, chunk.offset) {
-        Residency::Cached if chunk.length > 1 => probe(fd, chunk.offset + chunk.length - 1),
-        answer => answer,
+    let beginning = probe(fd, chunk.offset);
+    if beginning != Residency::Cached || chunk.length == 1 {
+        return beginning;
     }
+    probe(fd, chunk.offset + chunk.length - 1)
 }
 
 fn probe(fd: BorrowedFd<'_>, at: u64) -> Residency {

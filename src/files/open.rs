@@ -1,15 +1,18 @@
 //! # open: the one way in
 //!
 //! ```text
-//! Follow        openat2 RESOLVE_NO_MAGICLINKS ┐
-//! Refuse        openat2 RESOLVE_NO_SYMLINKS   ├─▶ one call, no race ──▶ fstat ──▶ file or folder
-//! BeneathRoot   openat2 RESOLVE_BENEATH       ┘
-//! OwnerMatch    component by component, each link's owner compared with its target's
+//! Follow       openat2 RESOLVE_NO_MAGICLINKS ┐
+//! Refuse       openat2 RESOLVE_NO_SYMLINKS   ├─▶ one call, no race ──▶ fstat ──▶ file or folder
+//! Beneath      openat2 RESOLVE_BENEATH       ┘
+//! OwnerMatch   component by component, each link's owner compared with its target's
 //! ```
 //!
 //! - The decision about links and the opening are one system call: nobody can swap a name in between. The walk
 //!   holds a descriptor of every folder that it has checked, so it has no such gap either.
+//! - The name of the root (DocumentRoot, an Alias' target) was written by the operator: links in it are trusted.
 //! - A FIFO without a writer does not block (`O_NONBLOCK`); devices, sockets and FIFOs are refused after `fstat`.
+//! - A folder that may be entered but not read (mode 711) is opened as a place to start from: index files in it are
+//!   served, a listing is refused.
 //! - Inline, an open that would need the disk answers [`OpenError::WouldBlock`] and has no effect.
 //! - Without `openat2` (a container's filter), links beneath a root count as refused: too strict, never too lax.
 
@@ -25,15 +28,24 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// A rename beside us makes the kernel give up on a look-up beneath a root; nobody renames this often by accident.
 const RACED_LOOKUPS_MAX: u32 = 16;
 
-/// Which symbolic links on the way to a file are followed.
+/// Which symbolic links on the way to a file are followed, and from where on that counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Links<'p> {
+    /// Which ones.
+    pub policy: LinkPolicy,
+    /// The folder that the file is served from, absolute. Links in its own name are the operator's.
+    pub root: &'p [u8],
+}
+
+/// Which symbolic links are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkPolicy<'p> {
+pub enum LinkPolicy {
     /// All but those of /proc, which lead where no path leads. `Options FollowSymLinks`.
     Follow,
     /// None. `Options -FollowSymLinks`.
     Refuse,
-    /// Relative links that stay below this folder; the folder's own name may contain any.
-    BeneathRoot(&'p [u8]),
+    /// Relative links that stay below the root. `Options SymLinksBeneath`.
+    Beneath,
     /// Those that belong to the owner of what they lead to. `Options SymLinksIfOwnerMatch`.
     OwnerMatch,
 }
@@ -41,7 +53,7 @@ pub enum LinkPolicy<'p> {
 /// An open file or folder, and what it was at that moment.
 #[derive(Debug)]
 pub struct Opened {
-    /// Open for reading, close-on-exec.
+    /// Open for reading, close-on-exec. A folder that we may only enter is open as a place (`O_PATH`).
     pub fd: OwnedFd,
     /// Of `fd`, not of the name: what is served is what was checked.
     pub stat: Stat,
@@ -65,8 +77,10 @@ pub enum OpenError {
     Link,
     /// A device, FIFO or socket.
     Special,
-    /// The rights on the file or on a folder above it.
+    /// The rights on a folder above it do not let us through.
     Denied(io::Error),
+    /// The rights on the file itself do not let us read.
+    Unreadable(io::Error),
     /// The server's own trouble: descriptors or memory ran out, the disk failed.
     System(io::Error),
     /// A name that the file system cannot hold: too long, or with a NUL.
@@ -81,6 +95,7 @@ impl fmt::Display for OpenError {
             OpenError::Special => out.write_str("neither a file nor a folder"),
             OpenError::Missing(error)
             | OpenError::Denied(error)
+            | OpenError::Unreadable(error)
             | OpenError::System(error)
             | OpenError::Name(error) => error.fmt(out),
         }
@@ -94,15 +109,14 @@ impl std::error::Error for OpenError {}
 ///
 /// # Errors
 /// See [`OpenError`].
-pub fn open(path: &[u8], links: LinkPolicy<'_>, access: Access) -> Result<Opened, OpenError> {
+pub fn open(path: &[u8], links: Links<'_>, access: Access) -> Result<Opened, OpenError> {
     debug_assert!(path.starts_with(b"/"), "a path that is served is absolute");
-    match strategy(links, access)? {
-        Strategy::Kernel(resolve) => open_by_kernel(path, links, resolve),
-        Strategy::Plain => openat(CWD, path, READ).map_err(OpenError::from_kernel),
-        Strategy::Walk => walk(path, links),
-    }
-    .and_then(checked)
-    .map_err(|error| dangling_is_a_link(error, path))
+    let strategy = strategy(links.policy, access)?;
+    readable_or_place(path, |flags| match strategy {
+        Strategy::Kernel(resolve) => open_by_kernel(path, links, flags, resolve),
+        Strategy::Plain => openat(CWD, path, flags).map_err(OpenError::from_kernel),
+        Strategy::Walk => walk(path, links, flags),
+    })
 }
 
 /// Opens `name` in an open folder; `path` is the whole name of the same file, for the policies that must look
@@ -114,21 +128,48 @@ pub fn open_in(
     folder: BorrowedFd<'_>,
     name: &[u8],
     path: &[u8],
-    links: LinkPolicy<'_>,
+    links: Links<'_>,
     access: Access,
 ) -> Result<Opened, OpenError> {
     let (Strategy::Kernel(resolve), LinkPolicy::Follow | LinkPolicy::Refuse) =
-        (strategy(links, access)?, links)
+        (strategy(links.policy, access)?, links.policy)
     else {
         return open(path, links, access);
     };
-    openat2(folder, name, READ, resolve)
-        .map_err(OpenError::from_kernel)
-        .and_then(checked)
-        .map_err(|error| dangling_is_a_link(error, path))
+    readable_or_place(path, |flags| {
+        openat2(folder, name, flags, resolve).map_err(OpenError::from_kernel)
+    })
 }
 
 const READ: OpenFlags = OpenFlags::READ.union(OpenFlags::NONBLOCK);
+/// A folder, only to start from.
+const PLACE: OpenFlags = OpenFlags::PATH.union(OpenFlags::DIRECTORY);
+
+/// Opens for reading. What may not be read is opened once more, only as a place, to tell a folder that we may enter
+/// from a file that we may not read and from a way that is barred.
+fn readable_or_place(
+    path: &[u8],
+    open_with: impl Fn(OpenFlags) -> Result<OwnedFd, OpenError>,
+) -> Result<Opened, OpenError> {
+    let error = match open_with(READ) {
+        Ok(fd) => return checked(fd),
+        Err(OpenError::Denied(error)) => error,
+        // Apache tells a link that leads nowhere (403) from a name that does not exist (404).
+        Err(OpenError::Missing(_)) if is_link(path) => return Err(OpenError::Link),
+        Err(other) => return Err(other),
+    };
+    match open_with(OpenFlags::PATH).and_then(checked) {
+        Ok(place) if place.is_folder() => Ok(place),
+        Ok(_) => Err(OpenError::Unreadable(error)),
+        Err(_) => Err(OpenError::Denied(error)),
+    }
+}
+
+/// The look-up that has just failed left the name in the kernel's memory, so asking costs no disk.
+fn is_link(path: &[u8]) -> bool {
+    with_c_string(path, |path| file::fstatat(CWD, path, false))
+        .is_ok_and(|stat| stat.kind == Kind::Symlink)
+}
 
 /// How a policy is kept on this kernel.
 enum Strategy {
@@ -140,18 +181,18 @@ enum Strategy {
     Walk,
 }
 
-fn strategy(links: LinkPolicy<'_>, access: Access) -> Result<Strategy, OpenError> {
-    let kernel_decides = probes().openat2 && links != LinkPolicy::OwnerMatch;
+fn strategy(policy: LinkPolicy, access: Access) -> Result<Strategy, OpenError> {
+    let kernel_decides = probes().openat2 && policy != LinkPolicy::OwnerMatch;
     if access == Access::Inline && !(kernel_decides && probes().resolve_cached) {
         return Err(OpenError::WouldBlock);
     }
     if !kernel_decides {
-        return Ok(if links == LinkPolicy::Follow { Strategy::Plain } else { Strategy::Walk });
+        return Ok(if policy == LinkPolicy::Follow { Strategy::Plain } else { Strategy::Walk });
     }
-    let resolve = match links {
+    let resolve = match policy {
         LinkPolicy::Follow | LinkPolicy::OwnerMatch => Resolve::NO_MAGICLINKS,
         LinkPolicy::Refuse => Resolve::NO_SYMLINKS,
-        LinkPolicy::BeneathRoot(_) => Resolve::BENEATH | Resolve::NO_MAGICLINKS,
+        LinkPolicy::Beneath => Resolve::BENEATH | Resolve::NO_MAGICLINKS,
     };
     Ok(Strategy::Kernel(match access {
         Access::Inline => resolve | Resolve::CACHED,
@@ -161,21 +202,36 @@ fn strategy(links: LinkPolicy<'_>, access: Access) -> Result<Strategy, OpenError
 
 fn open_by_kernel(
     path: &[u8],
-    links: LinkPolicy<'_>,
+    links: Links<'_>,
+    flags: OpenFlags,
     resolve: Resolve,
 ) -> Result<OwnedFd, OpenError> {
-    let LinkPolicy::BeneathRoot(root) = links else {
-        return openat2(CWD, path, READ, resolve).map_err(OpenError::from_kernel);
-    };
-    // The operator wrote the root, so links in its own name are trusted.
+    if links.policy == LinkPolicy::Beneath {
+        return open_below_root(path, links.root, flags, resolve);
+    }
+    let opened = openat2(CWD, path, flags, resolve).map_err(OpenError::from_kernel);
+    match opened {
+        // The link may stand in the name of the root, where it is welcome.
+        Err(OpenError::Link) if links.policy == LinkPolicy::Refuse => {
+            open_below_root(path, links.root, flags, resolve)
+        }
+        opened => opened,
+    }
+}
+
+fn open_below_root(
+    path: &[u8],
+    root: &[u8],
+    flags: OpenFlags,
+    resolve: Resolve,
+) -> Result<OwnedFd, OpenError> {
+    let below = below_root(path, root).ok_or(OpenError::Link)?;
     let inline = resolve.contains(Resolve::CACHED);
     let to_root = if inline { Resolve::CACHED } else { Resolve::empty() } | Resolve::NO_MAGICLINKS;
-    let folder = OpenFlags::PATH | OpenFlags::DIRECTORY;
-    let root_fd = openat2(CWD, root, folder, to_root).map_err(OpenError::from_kernel)?;
-    let below = below_root(path, root).ok_or(OpenError::Link)?;
+    let root = openat2(CWD, root, PLACE, to_root).map_err(OpenError::from_kernel)?;
     let mut raced = 0;
     loop {
-        match openat2(root_fd.as_fd(), below, READ, resolve) {
+        match openat2(root.as_fd(), below, flags, resolve) {
             Err(error)
                 if error.kind() == io::ErrorKind::WouldBlock
                     && !inline
@@ -207,19 +263,6 @@ fn checked(fd: OwnedFd) -> Result<Opened, OpenError> {
     }
 }
 
-/// Apache tells a link that leads nowhere (403) from a name that does not exist (404). The look-up that has just
-/// failed left the name in the kernel's memory, so asking costs no disk.
-fn dangling_is_a_link(error: OpenError, path: &[u8]) -> OpenError {
-    let is_link = |path: &[u8]| {
-        with_c_string(path, |path| file::fstatat(CWD, path, false))
-            .is_ok_and(|stat| stat.kind == Kind::Symlink)
-    };
-    match error {
-        OpenError::Missing(_) if is_link(path) => OpenError::Link,
-        other => other,
-    }
-}
-
 impl OpenError {
     fn from_kernel(error: io::Error) -> OpenError {
         use nix::errno::Errno;
@@ -237,23 +280,20 @@ impl OpenError {
     }
 }
 
-/// Opens `path` from `/` downwards, a descriptor for each folder on the way, looking at each component before
+/// Opens `path` from the root downwards, a descriptor for each folder on the way, looking at each component before
 /// it is entered.
-fn walk(path: &[u8], links: LinkPolicy<'_>) -> Result<OwnedFd, OpenError> {
-    let place = OpenFlags::PATH | OpenFlags::DIRECTORY;
-    let mut folder = openat(CWD, b"/", place).map_err(OpenError::from_kernel)?;
-    let mut components = path.split(|byte| *byte == b'/').filter(|c| !c.is_empty()).peekable();
-    if components.peek().is_none() {
-        return openat(CWD, b"/", READ).map_err(OpenError::from_kernel);
-    }
+fn walk(path: &[u8], links: Links<'_>, flags: OpenFlags) -> Result<OwnedFd, OpenError> {
+    let below = below_root(path, links.root).ok_or(OpenError::Link)?;
+    let mut folder = openat(CWD, links.root, PLACE).map_err(OpenError::from_kernel)?;
+    let mut components = below.split(|byte| *byte == b'/').filter(|c| !c.is_empty()).peekable();
     while let Some(name) = components.next() {
         let last = components.peek().is_none();
-        let flags = match (last, path.ends_with(b"/")) {
-            (false, _) => place,
-            (true, true) => READ | OpenFlags::DIRECTORY,
-            (true, false) => READ,
+        let how = match (last, path.ends_with(b"/")) {
+            (false, _) => PLACE,
+            (true, true) => flags | OpenFlags::DIRECTORY,
+            (true, false) => flags,
         };
-        folder = step(folder.as_fd(), name, flags, links)?;
+        folder = step(folder.as_fd(), name, how, links.policy)?;
     }
     Ok(folder)
 }
@@ -264,7 +304,7 @@ fn step(
     folder: BorrowedFd<'_>,
     name: &[u8],
     flags: OpenFlags,
-    links: LinkPolicy<'_>,
+    policy: LinkPolicy,
 ) -> Result<OwnedFd, OpenError> {
     let itself = OpenFlags::PATH | OpenFlags::NOFOLLOW;
     let link = openat(folder, name, itself).map_err(OpenError::from_kernel)?;
@@ -272,7 +312,7 @@ fn step(
     if of_link.kind != Kind::Symlink {
         return openat(folder, name, flags | OpenFlags::NOFOLLOW).map_err(OpenError::from_kernel);
     }
-    if links != LinkPolicy::OwnerMatch {
+    if policy != LinkPolicy::OwnerMatch {
         return Err(OpenError::Link);
     }
     let target = file::readlinkat(link.as_fd(), c"").map_err(OpenError::System)?;
@@ -349,9 +389,14 @@ mod tests {
             Err(OpenError::Link) => "link",
             Err(OpenError::Special) => "special",
             Err(OpenError::Denied(_)) => "denied",
+            Err(OpenError::Unreadable(_)) => "unreadable",
             Err(OpenError::System(_)) => "system",
             Err(OpenError::Name(_)) => "name",
         }
+    }
+
+    fn from_slash(policy: LinkPolicy) -> Links<'static> {
+        Links { policy, root: b"/" }
     }
 
     fn bytes(path: &Path) -> Vec<u8> {
@@ -362,7 +407,6 @@ mod tests {
     fn links_are_followed_as_the_policy_says() {
         let base = tree();
         let root = bytes(&base.path().join("root"));
-        let beneath = LinkPolicy::BeneathRoot(&root);
         for (name, follow, refuse, below, owner) in [
             ("", "folder", "folder", "folder", "folder"),
             ("file", "file", "file", "file", "file"),
@@ -383,10 +427,10 @@ mod tests {
             for (policy, expected) in [
                 (LinkPolicy::Follow, follow),
                 (LinkPolicy::Refuse, refuse),
-                (beneath, if probes().openat2 { below } else { refuse }),
+                (LinkPolicy::Beneath, if probes().openat2 { below } else { refuse }),
                 (LinkPolicy::OwnerMatch, owner),
             ] {
-                let opened = open(&path, policy, Access::MayBlock);
+                let opened = open(&path, Links { policy, root: &root }, Access::MayBlock);
                 assert_eq!(outcome(&opened), expected, "{name} under {policy:?}");
             }
         }
@@ -398,8 +442,9 @@ mod tests {
         let root = bytes(&base.path().join("root"));
         for name in ["", "/", "/file", "/dir/", "/to-file", "/to-dir/inner", "/missing", "/file/"] {
             let path = [&root[..], name.as_bytes()].concat();
-            let walked = walk(&path, LinkPolicy::Refuse).and_then(checked);
-            let opened = open(&path, LinkPolicy::Refuse, Access::MayBlock);
+            let links = Links { policy: LinkPolicy::Refuse, root: &root };
+            let walked = walk(&path, links, READ).and_then(checked);
+            let opened = open(&path, links, Access::MayBlock);
             assert_eq!(outcome(&walked), outcome(&opened), "{name}");
         }
     }
@@ -409,16 +454,66 @@ mod tests {
         let base = tree();
         let path = bytes(&base.path().join("root/nowhere"));
         for policy in [LinkPolicy::Follow, LinkPolicy::Refuse, LinkPolicy::OwnerMatch] {
-            let opened = open(&path, policy, Access::MayBlock);
+            let opened = open(&path, from_slash(policy), Access::MayBlock);
             assert_eq!(outcome(&opened), "link", "{policy:?}");
         }
+    }
+
+    #[test]
+    fn links_in_the_name_of_the_root_are_the_operators() {
+        let base = tree();
+        symlink(base.path().join("root"), base.path().join("site")).unwrap();
+        let root = bytes(&base.path().join("site"));
+        for policy in
+            [LinkPolicy::Follow, LinkPolicy::Refuse, LinkPolicy::Beneath, LinkPolicy::OwnerMatch]
+        {
+            let links = Links { policy, root: &root };
+            let opened = open(&[&root, "/file".as_bytes()].concat(), links, Access::MayBlock);
+            assert_eq!(outcome(&opened), "file", "{policy:?}");
+        }
+        let links = Links { policy: LinkPolicy::Refuse, root: &root };
+        let opened = open(&[&root, "/to-file".as_bytes()].concat(), links, Access::MayBlock);
+        assert_eq!(outcome(&opened), "link");
+    }
+
+    #[test]
+    fn rights_on_the_way_are_told_from_rights_on_the_file() {
+        use std::os::unix::fs::PermissionsExt;
+        if nix::unistd::geteuid().is_root() {
+            return; // Root may read everything.
+        }
+        let base = tree();
+        let mode = |name: &str, mode| {
+            fs::set_permissions(base.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode("root/file", 0);
+        mode("root/dir", 0o311);
+        for (name, expected) in
+            [("root/file", "unreadable"), ("root/dir", "folder"), ("root/dir/inner", "file")]
+        {
+            let path = bytes(&base.path().join(name));
+            for policy in [LinkPolicy::Refuse, LinkPolicy::OwnerMatch] {
+                assert_eq!(
+                    outcome(&open(&path, from_slash(policy), Access::MayBlock)),
+                    expected,
+                    "{name}"
+                );
+            }
+        }
+        mode("root/dir", 0);
+        let path = bytes(&base.path().join("root/dir/inner"));
+        assert_eq!(
+            outcome(&open(&path, from_slash(LinkPolicy::Refuse), Access::MayBlock)),
+            "denied"
+        );
+        mode("root/dir", 0o755);
     }
 
     #[test]
     fn magic_links_lead_nowhere() {
         let file = tempfile::tempfile().unwrap();
         let name = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
-        let opened = open(name.as_bytes(), LinkPolicy::Follow, Access::MayBlock);
+        let opened = open(name.as_bytes(), from_slash(LinkPolicy::Follow), Access::MayBlock);
         // Without openat2 there is no way to tell such a link from another.
         assert_eq!(outcome(&opened), if probes().openat2 { "link" } else { "file" });
     }
@@ -427,7 +522,7 @@ mod tests {
     fn names_that_no_file_system_holds() {
         let long = [b"/".as_slice(), &[b'a'; 300]].concat();
         for path in [long.as_slice(), b"/a\0b"] {
-            let opened = open(path, LinkPolicy::Follow, Access::MayBlock);
+            let opened = open(path, from_slash(LinkPolicy::Follow), Access::MayBlock);
             assert_eq!(outcome(&opened), "name");
         }
     }
@@ -436,11 +531,11 @@ mod tests {
     fn inline_open_serves_what_is_known_and_never_walks() {
         let base = tree();
         let path = bytes(&base.path().join("root/dir/inner"));
-        let walked = open(&path, LinkPolicy::OwnerMatch, Access::Inline);
+        let walked = open(&path, from_slash(LinkPolicy::OwnerMatch), Access::Inline);
         assert_eq!(outcome(&walked), "would block");
         // The file has just been written, so its name is known to the kernel.
         let expected = if probes().resolve_cached { "file" } else { "would block" };
-        let opened = open(&path, LinkPolicy::Follow, Access::Inline);
+        let opened = open(&path, from_slash(LinkPolicy::Follow), Access::Inline);
         assert_eq!(outcome(&opened), expected);
     }
 
@@ -448,19 +543,20 @@ mod tests {
     fn file_in_an_open_folder_is_found_by_its_name() {
         let base = tree();
         let root = bytes(&base.path().join("root"));
-        let folder = open(&root, LinkPolicy::Follow, Access::MayBlock).unwrap();
+        let folder = open(&root, from_slash(LinkPolicy::Follow), Access::MayBlock).unwrap();
         for (name, policy, expected) in [
             ("file", LinkPolicy::Refuse, "file"),
             ("to-file", LinkPolicy::Refuse, "link"),
             ("to-file", LinkPolicy::Follow, "file"),
-            ("dir", LinkPolicy::BeneathRoot(&root), "folder"),
+            ("dir", LinkPolicy::Beneath, "folder"),
             ("to-file", LinkPolicy::OwnerMatch, "file"),
             ("missing", LinkPolicy::Follow, "missing"),
             ("nowhere", LinkPolicy::Follow, "link"),
         ] {
             let path = [&root[..], b"/", name.as_bytes()].concat();
             let fd = folder.fd.as_fd();
-            let opened = open_in(fd, name.as_bytes(), &path, policy, Access::MayBlock);
+            let links = Links { policy, root: &root };
+            let opened = open_in(fd, name.as_bytes(), &path, links, Access::MayBlock);
             assert_eq!(outcome(&opened), expected, "{name} under {policy:?}");
         }
     }

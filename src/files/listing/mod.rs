@@ -14,7 +14,7 @@ mod modern;
 mod order;
 
 use super::Access;
-use super::open::{self, LinkPolicy, Opened, with_c_string};
+use super::open::{self, Links, Opened, with_c_string};
 use crate::http::escape::{push_html, push_path, push_relative_path};
 use crate::log::LogClock;
 use crate::modules::autoindex::{Autoindex, Style};
@@ -59,7 +59,7 @@ pub struct Listing<'l> {
 ///
 /// # Errors
 /// As readdir(3). An entry that vanishes meanwhile is no error.
-pub fn read(folder: &Opened, path: &[u8], links: LinkPolicy<'_>) -> io::Result<Vec<Entry>> {
+pub fn read(folder: &Opened, path: &[u8], links: Links<'_>) -> io::Result<Vec<Entry>> {
     // A second descriptor, since reading moves the position that all duplicates share.
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut names = Dir::openat(folder.fd.as_fd(), c".", flags, Mode::empty())?;
@@ -74,12 +74,7 @@ pub fn read(folder: &Opened, path: &[u8], links: LinkPolicy<'_>) -> io::Result<V
 }
 
 /// What a request for this name would find; `None` if it would find nothing to serve.
-fn entry(
-    folder: BorrowedFd<'_>,
-    path: &[u8],
-    name: Vec<u8>,
-    links: LinkPolicy<'_>,
-) -> Option<Entry> {
+fn entry(folder: BorrowedFd<'_>, path: &[u8], name: Vec<u8>, links: Links<'_>) -> Option<Entry> {
     let itself = with_c_string(&name, |name| file::fstatat(folder, name, false)).ok()?;
     let stat = match itself.kind {
         Kind::File | Kind::Dir => itself,
@@ -162,7 +157,7 @@ fn push_absolute_link(page: &mut Vec<u8>, path: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::open::open;
+    use crate::files::open::{LinkPolicy, open};
     use std::os::unix::ffi::OsStrExt;
 
     #[test]
@@ -174,17 +169,18 @@ mod tests {
         std::os::unix::fs::symlink("nowhere", root.path().join("dangling")).unwrap();
         nix::unistd::mkfifo(&root.path().join("fifo"), Mode::S_IRWXU).unwrap();
         let path = [root.path().as_os_str().as_bytes(), b"/"].concat();
-        for (links, expected) in [
+        for (policy, expected) in [
             (LinkPolicy::Follow, vec!["file", "folder", "link"]),
             (LinkPolicy::OwnerMatch, vec!["file", "folder", "link"]),
             (LinkPolicy::Refuse, vec!["file", "folder"]),
         ] {
+            let links = Links { policy, root: &path };
             let folder = open(&path, links, Access::MayBlock).unwrap();
             let mut entries = read(&folder, &path, links).unwrap();
             entries.sort_by(|a, b| a.name.cmp(&b.name));
             let names: Vec<_> =
                 entries.iter().map(|e| std::str::from_utf8(&e.name).unwrap()).collect();
-            assert_eq!(names, expected, "{links:?}");
+            assert_eq!(names, expected, "{policy:?}");
             assert!(!entries[0].is_folder && entries[0].size == 5 && entries[1].is_folder);
             // Reading twice finds the same: the position of the first reading is not shared.
             assert_eq!(read(&folder, &path, links).unwrap().len(), entries.len());
