@@ -1,0 +1,442 @@
+//! # load: from the tree to drafts of the settings
+//!
+//! ```text
+//! Listen 80                        row of ServerSettings  ─▶ draft.server
+//! DocumentRoot /srv                row of HostSettings    ─▶ draft.main.settings
+//! Options None                     row of DirSettings     ─▶ draft.main.base
+//! <VirtualHost *:80>               a host of its own
+//!     <Directory /srv>             a section of its own
+//! ```
+//!
+//! - A line that cannot be obeyed is reported and passed over; the rest is still read, so that one run shows all.
+//! - An unknown name is told apart from one that Apache has and we do not yet.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use herdgate_conf::{
+    Context, Definitions, Diagnostic, Host as Surroundings, Input, Line, Node, Place, Problem,
+    Sources, Span, Start, Word, nearest,
+};
+use regex::bytes::Regex;
+
+use super::apache;
+use super::geometry::Model;
+use super::{DirSettings, HostSettings, ServerSettings, Source};
+use crate::modules::authz_core::{self, Group};
+use crate::modules::{Module, Row};
+use crate::route::pattern;
+use crate::route::sections::{DirectoryPath, Matcher, Section};
+
+/// What was read, not merged and not checked against the disk.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) server: ServerSettings,
+    pub(super) model: Model,
+    pub(super) main: HostDraft,
+    /// In file order.
+    pub(super) hosts: Vec<HostDraft>,
+    pub(super) definitions: Definitions,
+    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(super) sources: Sources,
+}
+
+/// The main server or a virtual host, as written.
+#[derive(Debug, Default)]
+pub(super) struct HostDraft {
+    pub(super) settings: HostSettings,
+    pub(super) base: DirSettings,
+    /// In file order.
+    pub(super) sections: Vec<Arc<Section>>,
+    /// The arguments of `<VirtualHost>`.
+    pub(super) addresses: Vec<Word>,
+    /// Where `<VirtualHost>` stands.
+    pub(super) span: Option<Span>,
+}
+
+/// Reads everything that `source` names.
+pub(super) fn load(source: &Source) -> Draft {
+    let mut definitions = Definitions::default();
+    for (name, value) in &source.defines {
+        definitions.define(name, value.as_deref());
+    }
+    let mut modules = Modules::default();
+    let start = Start { definitions, server_root: source.root.clone() };
+    let reading = herdgate_conf::read(&inputs(source), start, &mut modules);
+
+    let runtime_dir = reading.runtime_dir.unwrap_or_else(|| PathBuf::from("logs"));
+    // A relative ServerRoot is relative to where the server was started, and must survive `chdir`.
+    let root = std::path::absolute(&reading.server_root).unwrap_or(reading.server_root);
+    let server = ServerSettings {
+        runtime_dir: root.join(runtime_dir),
+        root: root.clone(),
+        ..ServerSettings::default()
+    };
+    let mut loader = Loader {
+        sources: &reading.sources,
+        root: &root,
+        server,
+        hosts: Vec::new(),
+        diagnostics: reading.diagnostics,
+    };
+    let mut main = HostDraft::default();
+    loader.host(&reading.tree.nodes, &mut main, Context::Server);
+    let Loader { server, hosts, diagnostics, .. } = loader;
+    Draft {
+        server,
+        model: modules.model.unwrap_or(Model::Event),
+        main,
+        hosts,
+        definitions: reading.definitions,
+        diagnostics,
+        sources: reading.sources,
+    }
+}
+
+fn inputs(source: &Source) -> Vec<Input> {
+    let texts = |name: &'static str, texts: &[String]| -> Vec<Input> {
+        let text = |text: &String| Input::Text { name: name.to_string(), text: text.clone() };
+        texts.iter().map(text).collect()
+    };
+    let file = source.file.iter().map(|file| Input::File(source.root.join(file)));
+    let before = texts("-C", &source.before).into_iter();
+    before.chain(file).chain(texts("-c", &source.after)).collect()
+}
+
+/// Which modules there are, for `<IfModule>` and LoadModule.
+#[derive(Debug, Default)]
+struct Modules {
+    /// The model that a LoadModule line chose.
+    model: Option<Model>,
+}
+
+impl Surroundings for Modules {
+    fn module_loaded(&self, name: &str) -> bool {
+        match Model::of_module(name) {
+            Some(model) => model == self.model.unwrap_or(Model::Event),
+            None => Module::named(name).is_some(),
+        }
+    }
+
+    fn load_module(&mut self, name: &str, _file: &str) -> Result<(), Problem> {
+        if Module::named(name).is_none() {
+            let known = apache::modules().any(|known| known == name);
+            let what = if known { "is not supported yet" } else { "is not a module of Herdgate" };
+            return Err(Problem::new(format!("LoadModule: {name} {what}"))
+                .help("modules are built in, and none can be loaded from a file"));
+        }
+        let Some(model) = Model::of_module(name) else { return Ok(()) };
+        if let Some(other) = self.model.filter(|other| *other != model) {
+            return Err(Problem::new("LoadModule: More than one MPM loaded")
+                .help(format!("mpm_{other}_module was loaded before; keep one of the two lines")));
+        }
+        self.model = Some(model);
+        Ok(())
+    }
+
+    fn knows_directive(&self, name: &str) -> bool {
+        let read_time = |name: &str| {
+            herdgate_conf::READ_TIME.iter().any(|row| row.name.eq_ignore_ascii_case(name))
+        };
+        Row::named(name).is_some() || read_time(name)
+    }
+
+    fn knows_section(&self, name: &str) -> bool {
+        SECTIONS.iter().any(|known| known.eq_ignore_ascii_case(name))
+    }
+
+    /// The Apache that we follow: configurations ask `<IfVersion >= 2.4>`.
+    fn version(&self) -> [u32; 3] {
+        [2, 4, 66]
+    }
+}
+
+/// What can be opened, besides the conditions that the language itself knows.
+const SECTIONS: &[&str] = &[
+    "VirtualHost",
+    "Directory",
+    "DirectoryMatch",
+    "Files",
+    "FilesMatch",
+    "Location",
+    "LocationMatch",
+    "RequireAll",
+    "RequireAny",
+    "RequireNone",
+];
+
+struct Loader<'r> {
+    sources: &'r Sources,
+    root: &'r Path,
+    server: ServerSettings,
+    hosts: Vec<HostDraft>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl<'r> Loader<'r> {
+    /// The content of the main server or of a virtual host.
+    fn host(&mut self, nodes: &[Node], host: &mut HostDraft, context: Context) {
+        for node in nodes {
+            match node {
+                Node::Line(line) => match self.row(line) {
+                    Some(Row::Server(row)) => {
+                        let place = self.place(context);
+                        let found = row.obey(&mut self.server, line, &place);
+                        self.diagnostics.extend(found);
+                    }
+                    Some(Row::Host(row)) => {
+                        let found = row.obey(&mut host.settings, line, &self.place(context));
+                        self.diagnostics.extend(found);
+                    }
+                    Some(Row::Directory(row)) => {
+                        let found = row.obey(&mut host.base, line, &self.place(context));
+                        self.diagnostics.extend(found);
+                    }
+                    None => {}
+                },
+                Node::Section(section) if section.line.is("VirtualHost") => {
+                    self.virtual_host(section, context);
+                }
+                Node::Section(section) => {
+                    let compiled = self.section(section, None);
+                    host.sections.extend(compiled.map(Arc::new));
+                }
+            }
+        }
+    }
+
+    fn virtual_host(&mut self, section: &herdgate_conf::Section, context: Context) {
+        let line = &section.line;
+        if context == Context::VirtualHost {
+            self.error(&line.name, "<VirtualHost> cannot occur within <VirtualHost> section");
+            return;
+        }
+        let mut host = HostDraft {
+            addresses: line.words.clone(),
+            span: Some(line.name.span),
+            ..HostDraft::default()
+        };
+        self.host(&section.children, &mut host, Context::VirtualHost);
+        self.hosts.push(host);
+    }
+
+    /// A section of the main server, of a virtual host, or of `<Directory>`.
+    fn section(
+        &mut self,
+        section: &herdgate_conf::Section,
+        outer: Option<&Line>,
+    ) -> Option<Section> {
+        let line = &section.line;
+        let matcher = self.matcher(line, outer);
+        let mut compiled = Content::default();
+        let known = SECTIONS.iter().any(|known| line.is(known));
+        if known {
+            self.content(section, &mut compiled);
+        }
+        let Content { settings, files } = compiled;
+        Some(Section { matcher: matcher?, settings, files })
+    }
+
+    /// What stands within a section.
+    fn content(&mut self, section: &herdgate_conf::Section, content: &mut Content) {
+        for child in &section.children {
+            match child {
+                Node::Line(line) => self.line_of_section(line, &mut content.settings),
+                Node::Section(inner) => match group_named(&inner.line) {
+                    Some(group) => {
+                        let node = self.require_group(inner, group);
+                        content.settings.authz.push(node);
+                    }
+                    None => {
+                        let files = self.section(inner, Some(&section.line));
+                        content.files.extend(files.map(Arc::new));
+                    }
+                },
+            }
+        }
+        if let Err(message) = content.settings.authz.check() {
+            self.error(&section.line.name, message);
+        }
+    }
+
+    fn line_of_section(&mut self, line: &Line, settings: &mut DirSettings) {
+        let place = self.place(Context::Directory);
+        let found = match self.row(line) {
+            Some(Row::Directory(row)) => row.obey(settings, line, &place),
+            // These belong elsewhere, and say so: nothing is written to the settings that they get here.
+            Some(Row::Server(row)) => row.obey(&mut ServerSettings::default(), line, &place),
+            Some(Row::Host(row)) => row.obey(&mut HostSettings::default(), line, &place),
+            None => return,
+        };
+        self.diagnostics.extend(found);
+    }
+
+    /// `<RequireAll>` and its kind: nothing but Requires.
+    fn require_group(
+        &mut self,
+        section: &herdgate_conf::Section,
+        group: Group,
+    ) -> authz_core::Node {
+        let mut settings = DirSettings::default();
+        for child in &section.children {
+            match child {
+                Node::Line(line) if line.is("Require") => self.line_of_section(line, &mut settings),
+                Node::Section(inner) => match group_named(&inner.line) {
+                    Some(group) => {
+                        let node = self.require_group(inner, group);
+                        settings.authz.push(node);
+                    }
+                    None => self.not_in(&inner.line, &section.line),
+                },
+                Node::Line(line) => {
+                    if self.row(line).is_some() {
+                        let (name, outer) = (&line.name.text, &section.line.name.text);
+                        self.error(&line.name, format!("{name} not allowed in <{outer}> context"));
+                    }
+                }
+            }
+        }
+        let children = settings.authz.take();
+        let name = format!("<{}>", section.line.name.text);
+        if let Err(message) = authz_core::check_children(group, &name, &children) {
+            self.error(&section.line.name, message);
+        }
+        authz_core::Node::Group(group, children)
+    }
+
+    /// What a section's opening line matches; `outer` is the section that it stands in.
+    fn matcher(&mut self, line: &Line, outer: Option<&Line>) -> Option<Matcher> {
+        let kind = SECTIONS.iter().copied().find(|known| line.is(known));
+        let Some(kind) = kind else {
+            self.unknown_section(line);
+            return None;
+        };
+        let is_files = kind.starts_with("Files");
+        let fits = match outer {
+            None => !kind.starts_with("Require"),
+            Some(outer) => is_files && (outer.is("Directory") || outer.is("DirectoryMatch")),
+        };
+        if !fits {
+            match outer {
+                Some(outer) => self.not_in(line, outer),
+                None => {
+                    self.error(&line.name, format!("<{kind}> not allowed outside of a section"))
+                }
+            }
+            return None;
+        }
+        self.matcher_of_words(kind, line).map_err(|problem| self.problem(problem)).ok()
+    }
+
+    fn matcher_of_words(&self, kind: &str, line: &Line) -> Result<Matcher, Problem> {
+        let (tilde, word) = match line.words.as_slice() {
+            [tilde, word] if tilde.text == "~" => (true, word),
+            [word] => (false, word),
+            [_, extra, ..] => {
+                return Err(Problem::at(
+                    extra,
+                    format!("Multiple <{kind}> arguments not supported."),
+                )
+                .help("put quotes around an argument with blanks"));
+            }
+            [] => return Err(Problem::at(&line.name, format!("<{kind}> requires an argument"))),
+        };
+        let plain: fn(&str, &Path) -> Matcher = match kind {
+            "Directory" => |text, root| Matcher::Directory(DirectoryPath::new(&root.join(text))),
+            "Location" => |text, _| Matcher::Location(text.to_string()),
+            _ => |text, _| Matcher::File(text.to_string()),
+        };
+        let searched: fn(Regex) -> Matcher = match kind {
+            "Directory" | "DirectoryMatch" => Matcher::DirectoryPattern,
+            "Location" | "LocationMatch" => Matcher::LocationPattern,
+            _ => Matcher::FilePattern,
+        };
+        if tilde || kind.ends_with("Match") {
+            return Ok(searched(pattern::regex(word)?));
+        }
+        let legal = kind != "Location" || word.text.starts_with('/');
+        if !legal {
+            return Err(Problem::at(word, "<Location> path must begin with a slash"));
+        }
+        Ok(plain(&word.text, self.root))
+    }
+
+    /// The row of a line, or the finding that there is none.
+    fn row(&mut self, line: &Line) -> Option<Row> {
+        let row = Row::named(&line.name.text);
+        if row.is_none() {
+            let problem = unknown_directive(&line.name);
+            self.problem(problem);
+        }
+        row
+    }
+
+    fn unknown_section(&mut self, line: &Line) {
+        let name = format!("<{}>", line.name.text);
+        let problem = match apache::module_of(&name) {
+            Some(module) => not_yet(&line.name, &name, module),
+            None => {
+                let problem = Problem::at(&line.name, invalid(&name));
+                match nearest(&line.name.text, SECTIONS.iter().copied()) {
+                    Some(known) => problem.help(format!("did you mean <{known}>?")),
+                    None => problem,
+                }
+            }
+        };
+        self.problem(problem);
+    }
+
+    fn not_in(&mut self, line: &Line, outer: &Line) {
+        let (name, outer) = (&line.name.text, &outer.name.text);
+        self.error(&line.name, format!("<{name}> cannot occur within <{outer}> section"));
+    }
+
+    fn place(&self, context: Context) -> Place<'r> {
+        Place { sources: self.sources, base: self.root, context }
+    }
+
+    fn error(&mut self, place: &Word, message: impl Into<String>) {
+        self.problem(Problem::at(place, message));
+    }
+
+    fn problem(&mut self, problem: Problem) {
+        self.diagnostics.push(Diagnostic::new(herdgate_conf::Severity::Error, problem));
+    }
+}
+
+/// What a section holds.
+#[derive(Default)]
+struct Content {
+    settings: DirSettings,
+    files: Vec<Arc<Section>>,
+}
+
+fn group_named(line: &Line) -> Option<Group> {
+    let groups =
+        [("RequireAll", Group::All), ("RequireAny", Group::Any), ("RequireNone", Group::None)];
+    groups.into_iter().find(|(name, _)| line.is(name)).map(|(_, group)| group)
+}
+
+fn unknown_directive(name: &Word) -> Problem {
+    if let Some(module) = apache::module_of(&name.text) {
+        return not_yet(name, &name.text, module);
+    }
+    let problem = Problem::at(name, invalid(&name.text));
+    let names = Row::all().map(|row| row.describe().name);
+    let names = names.chain(herdgate_conf::READ_TIME.iter().map(|row| row.name));
+    match nearest(&name.text, names) {
+        Some(known) => problem.help(format!("did you mean {known}?")),
+        None => problem,
+    }
+}
+
+fn invalid(name: &str) -> String {
+    format!(
+        "Invalid command '{name}', perhaps misspelled or defined by a module not included in the server configuration"
+    )
+}
+
+fn not_yet(place: &Word, name: &str, module: &str) -> Problem {
+    Problem::at(place, format!("{name} is not supported yet"))
+        .help(format!("Apache's {module} has it; Herdgate does not, so far"))
+}

@@ -1,0 +1,243 @@
+//! # The configuration: from text to settings that requests can use
+//!
+//! ```text
+//! Source ──conf::read──▶ tree ──load──▶ drafts ──freeze──▶ Config
+//!            language          rows          merged, compiled, checked against the disk
+//!                                            geometry: numbers that agree
+//! ```
+//!
+//! - Every mistake is reported, in one go, with its place; a configuration with errors yields no `Config`.
+//! - A `Config` never changes: it is shared by all threads, and a reload makes another one.
+//! - What Apache has and we do not yet is an error that says so, never silence: a line that somebody wrote to protect
+//!   something must not be skipped.
+
+mod apache;
+mod folder;
+mod freeze;
+pub mod geometry;
+mod load;
+mod settings;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use herdgate_conf::{Diagnostic, Sources};
+
+pub use folder::FolderOptions;
+pub use settings::{DirSettings, HostSettings, ServerSettings};
+
+use crate::log::access::Format;
+use crate::modules::core::{LogTarget, Tokens};
+use crate::modules::mime::TypeMap;
+use crate::modules::mpm_common::{Gate, Listen};
+use crate::route::alias::{self, Mapped, Unmapped};
+use crate::route::hosts::{HostIndex, HostTable};
+use crate::route::walk::{MergeCache, Walk};
+use geometry::Geometry;
+
+/// Where a configuration comes from.
+#[derive(Debug, Clone, Default)]
+pub struct Source {
+    /// `-d`: what relative paths are relative to, until ServerRoot says otherwise. Absolute.
+    pub root: PathBuf,
+    /// `-f`: the file, relative to `root`. `None` reads no file.
+    pub file: Option<PathBuf>,
+    /// `-D`: names, some with values.
+    pub defines: Vec<(String, Option<String>)>,
+    /// `-C`: directives to read before the file.
+    pub before: Vec<String>,
+    /// `-c`: directives to read after the file.
+    pub after: Vec<String>,
+}
+
+/// A configuration, merged, checked and ready.
+#[derive(Debug)]
+pub struct Config {
+    /// What is set once.
+    pub server: Server,
+    /// The main server, then the virtual hosts in file order.
+    pub hosts: Vec<Host>,
+    /// Which host a request is for.
+    pub table: HostTable,
+}
+
+/// What is set once for the whole server.
+#[derive(Debug)]
+pub struct Server {
+    /// `ServerRoot`
+    pub root: PathBuf,
+    /// `DefaultRuntimeDir`, absolute.
+    pub runtime_dir: PathBuf,
+    /// How many processes and threads, what they listen on, what stands before accept.
+    pub mpm: Mpm,
+    /// `User`, if it was set.
+    pub user: Option<Identity>,
+    /// `Group`, if it was set.
+    pub group: Option<Identity>,
+    /// `ServerTokens`
+    pub tokens: Tokens,
+    /// `ExtendedStatus`
+    pub extended_status: bool,
+    /// Types by extension.
+    pub types: TypeMap,
+    /// What was defined at the end, sorted.
+    pub defines: Vec<(String, Option<String>)>,
+}
+
+/// Plain numbers for the process models.
+#[derive(Debug, Clone)]
+pub struct Mpm {
+    /// The model with its processes and threads.
+    pub geometry: Geometry,
+    /// At least one.
+    pub listen: Vec<Listen>,
+    /// `ListenBacklog`
+    pub backlog: u32,
+    /// What stands before accept.
+    pub gate: Gate,
+    /// `MaxConnectionsPerChild`; `None` is never.
+    pub connections_per_child_max: Option<u32>,
+    /// `GracefulShutdownTimeout`; `None` is no limit.
+    pub graceful_shutdown_timeout: Option<Duration>,
+    /// `ThreadStackSize`, in bytes; `None` is the system's.
+    pub thread_stack_size: Option<usize>,
+    /// `PidFile`, absolute.
+    pub pid_file: PathBuf,
+    /// `ScoreBoardFile`, absolute; `None` is memory without a name.
+    pub scoreboard_file: Option<PathBuf>,
+}
+
+/// A user or a group of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// As written: a name or `#id`.
+    pub name: String,
+    /// Its number.
+    pub id: u32,
+}
+
+/// The main server or a virtual host.
+#[derive(Debug)]
+pub struct Host {
+    /// Its settings, the main server's behind them.
+    pub settings: HostSettings,
+    /// What it calls itself: its ServerName, else the main server's, else the machine's name.
+    pub name: String,
+    /// Where `<VirtualHost>` stands, as `FILE:LINE`; `None` for the main server.
+    pub place: Option<String>,
+    /// The error log.
+    pub error_log: LogTarget,
+    /// The access logs.
+    pub access_logs: Vec<AccessLog>,
+    walk: Walk,
+}
+
+/// One access log.
+#[derive(Debug, Clone)]
+pub struct AccessLog {
+    /// The file; absolute.
+    pub path: PathBuf,
+    /// What a line holds.
+    pub format: Arc<Format>,
+}
+
+/// A configuration that can be used, and what is odd about it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Warnings and notes.
+    pub warnings: Diagnostics,
+}
+
+/// Findings, with the texts that they point into.
+#[derive(Debug, Default)]
+pub struct Diagnostics {
+    /// In the order of reading.
+    pub list: Vec<Diagnostic>,
+    /// What their spans point into.
+    pub sources: Sources,
+}
+
+impl Config {
+    /// Reads and checks a whole configuration. Files are read and names are looked up; nothing is opened for
+    /// writing, nothing is bound.
+    ///
+    /// # Errors
+    /// Every mistake at once, warnings among them.
+    pub fn load(source: &Source) -> Result<Loaded, Diagnostics> {
+        let draft = load::load(source);
+        freeze::freeze(draft)
+    }
+
+    /// The configuration of `herdgate serve`: one folder, nothing else. It is a text like any other.
+    ///
+    /// # Errors
+    /// As [`Config::load`]; and the folder's name must be UTF-8.
+    pub fn for_folder(
+        folder: &Path,
+        listen: &[SocketAddr],
+        options: &FolderOptions,
+    ) -> Result<Loaded, Diagnostics> {
+        Self::load(&folder::source(folder, listen, options)?)
+    }
+
+    /// The host for a request that came in at `local` and asks for `name`: see [`HostTable::select`].
+    pub fn host_for(&self, local: SocketAddr, name: Option<&[u8]>) -> (HostIndex, &Host) {
+        let index = self.table.select(local, name);
+        (index, &self.hosts[index])
+    }
+
+    /// The main server, whose error log tells what concerns no host.
+    pub fn main(&self) -> &Host {
+        &self.hosts[0]
+    }
+}
+
+impl Host {
+    /// What holds outside any section.
+    pub fn base(&self) -> &Arc<DirSettings> {
+        self.walk.base()
+    }
+
+    /// The file that a path stands for. `path` is decoded and normalised.
+    ///
+    /// # Errors
+    /// No alias matches and there is no DocumentRoot, or an AliasMatch leads astray.
+    pub fn map(&self, path: &[u8]) -> Result<Mapped, Unmapped> {
+        alias::map(self.settings.alias.list(), self.settings.core.document_root(), path)
+    }
+
+    /// What holds for a path and the file it was mapped to. `path` is decoded and normalised, `file` lexically
+    /// normal. The cache is the thread's own.
+    pub fn settings_for(
+        &self,
+        path: &[u8],
+        file: &Path,
+        cache: &mut MergeCache,
+    ) -> Arc<DirSettings> {
+        self.walk.settings(path, Some(file), cache)
+    }
+
+    /// What holds for a path that no file belongs to.
+    pub fn settings_for_url(&self, path: &[u8], cache: &mut MergeCache) -> Arc<DirSettings> {
+        self.walk.settings(path, None, cache)
+    }
+}
+
+impl Diagnostics {
+    /// Whether any of them is an error.
+    pub fn has_errors(&self) -> bool {
+        self.list.iter().any(Diagnostic::is_error)
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    /// Each with its line, a caret and the likely cure.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.list.iter().try_for_each(|each| out.write_str(&each.render(&self.sources)))
+    }
+}

@@ -1,0 +1,86 @@
+//! # Settings: what the directives have said, one struct for each reach
+//!
+//! ```text
+//! ServerSettings  the whole server          written outside any section
+//! HostSettings    one virtual host          … or in <VirtualHost>
+//! DirSettings     one section               … or in <Directory>, <Files>, <Location>
+//! ```
+//!
+//! - Each is composed of one struct for each module, which alone knows what is in it.
+//! - `merge(outer, inner)` is what the inner scope sees: every directive has its own rule, as in Apache.
+//! - Nothing here is resolved or checked against the disk: `freeze` does that.
+
+use std::path::PathBuf;
+
+use crate::modules::{
+    alias, authz_core, autoindex, core, dir, log_config, mime, mpm_common, status, unixd,
+};
+
+/// What is set once for the whole server.
+#[derive(Debug, Clone, Default)]
+pub struct ServerSettings {
+    /// ServerRoot: what relative paths are relative to.
+    pub root: PathBuf,
+    /// DefaultRuntimeDir, absolute: for lock files and sockets.
+    pub runtime_dir: PathBuf,
+    /// core
+    pub core: core::Server,
+    /// mod_mime
+    pub mime: mime::Server,
+    /// What the process models share.
+    pub mpm: mpm_common::Mpm,
+    /// mod_status
+    pub status: status::Status,
+    /// mod_unixd
+    pub unixd: unixd::Unixd,
+}
+
+/// What a virtual host may set for itself.
+#[derive(Debug, Clone, Default)]
+pub struct HostSettings {
+    /// mod_alias
+    pub alias: alias::Aliases,
+    /// core
+    pub core: core::Host,
+    /// mod_log_config
+    pub log: log_config::Host,
+}
+
+/// What a section may set for itself.
+#[derive(Debug, Clone, Default)]
+pub struct DirSettings {
+    /// mod_authz_core
+    pub authz: authz_core::Authz,
+    /// mod_autoindex
+    pub autoindex: autoindex::Autoindex,
+    /// core
+    pub core: core::Directory,
+    /// mod_dir
+    pub dir: dir::Dir,
+    /// mod_mime
+    pub mime: mime::Mime,
+}
+
+impl HostSettings {
+    /// What a virtual host sees that says `inner` within a main server that says `outer`.
+    pub fn merge(outer: &Self, inner: &Self) -> Self {
+        Self {
+            alias: outer.alias.merge(&inner.alias),
+            core: outer.core.merge(&inner.core),
+            log: outer.log.merge(&inner.log),
+        }
+    }
+}
+
+impl DirSettings {
+    /// What holds where the sections `outer` and, after it, `inner` match.
+    pub fn merge(outer: &Self, inner: &Self) -> Self {
+        Self {
+            authz: outer.authz.merge(&inner.authz),
+            autoindex: outer.autoindex.merge(&inner.autoindex),
+            core: outer.core.merge(&inner.core),
+            dir: outer.dir.merge(&inner.dir),
+            mime: outer.mime.merge(&inner.mime),
+        }
+    }
+}

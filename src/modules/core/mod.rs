@@ -1,0 +1,36 @@
+//! # core: what every server has, in three sizes
+//!
+//! ```text
+//! server.rs      the whole server       ServerTokens
+//! host.rs        one virtual host       ServerName, DocumentRoot, KeepAlive, ErrorLog, LimitRequestLine, …
+//! directory.rs   one section            ErrorDocument, FileETag, EnableSendfile, AddDefaultCharset, …
+//!                                       options.rs: Options; log_level.rs: LogLevel
+//! ```
+//!
+//! A directive lives in the smallest of the three that Apache's manual lets it stand in: what a `<Directory>` may
+//! set, a virtual host sets for all its directories.
+
+mod directory;
+mod host;
+mod log_level;
+mod options;
+mod server;
+
+pub use directory::{
+    AcceptPathInfo, CanonicalName, Directory, ErrorDocument, EtagParts, HiddenFiles, Signature,
+};
+pub use host::{Host, Limits, LogTarget, ServerName, Trace};
+pub use log_level::{Level, LogLevels};
+pub use options::Options;
+pub use server::{Server, Tokens};
+
+use super::Module;
+
+/// The module that no configuration can leave out.
+pub(super) const MODULE: Module = Module {
+    name: "core",
+    file: "core.c",
+    server: server::DIRECTIVES,
+    host: host::DIRECTIVES,
+    directory: directory::DIRECTIVES,
+};

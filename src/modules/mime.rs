@@ -1,0 +1,357 @@
+//! # mod_mime: what the extensions of a file's name say about it
+//!
+//! ```text
+//! guide.fr.html.gz   every extension is looked at, from left to right
+//!       │   │    └─ AddEncoding: gzip             encodings and languages add up,
+//!       │   └────── TypesConfig: text/html        of types and charsets the last one counts,
+//!       └────────── AddLanguage: fr               and AddType wins against TypesConfig
+//! ```
+//!
+//! - Extensions are compared in lower case; those that nobody knows are skipped.
+//! - Nothing known means no Content-Type at all: the client may guess, we do not.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use herdgate_conf::{Args, Directive, Overrides, Problem, Span};
+use smallvec::SmallVec;
+
+use super::{EVERYWHERE, HOST_ONLY_AND_SECTION, Module, SERVER};
+use crate::config::{DirSettings, ServerSettings};
+
+/// mod_mime's settings of the whole server.
+#[derive(Debug, Clone, Default)]
+pub struct Server {
+    types_config: Option<(PathBuf, Span)>,
+}
+
+/// mod_mime's settings of one section.
+#[derive(Debug, Clone, Default)]
+pub struct Mime {
+    /// By extension, in lower case and without the dot.
+    extensions: BTreeMap<String, Extension>,
+    default_language: Option<String>,
+}
+
+/// What is known about one extension.
+#[derive(Debug, Clone, Default)]
+struct Extension {
+    media_type: Entry,
+    encoding: Entry,
+    charset: Entry,
+    language: Entry,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+enum Entry {
+    /// Outer sections, or TypesConfig, decide.
+    #[default]
+    Unset,
+    /// `RemoveType` and its kind: nobody decides. It wins against an Add of the same section.
+    Removed,
+    Set(String),
+}
+
+/// The table of TypesConfig.
+#[derive(Debug, Clone, Default)]
+pub struct TypeMap {
+    /// By extension, in lower case.
+    types: HashMap<Box<str>, Box<str>>,
+}
+
+/// What is known about one file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Media<'s> {
+    /// The value of Content-Type, charset included; `None`: the field is left out.
+    pub content_type: Option<Cow<'s, str>>,
+    /// In the order of the extensions: the values of Content-Encoding.
+    pub encodings: SmallVec<[&'s str; 2]>,
+    /// In the order of the extensions: the values of Content-Language.
+    pub languages: SmallVec<[&'s str; 2]>,
+}
+
+/// What `settings` and `types` say about the file called `name`, the last component of its path.
+pub fn describe<'s>(settings: &'s DirSettings, types: &'s TypeMap, name: &[u8]) -> Media<'s> {
+    let mut media = Media::default();
+    let mut media_type = None;
+    let mut charset = None;
+    for extension in extensions(name) {
+        let Some(extension) = lower_case(extension) else { continue };
+        let known = settings.mime.extensions.get(extension.as_str());
+        let entry = |of: fn(&Extension) -> &Entry| known.and_then(|known| of(known).get());
+        match known.map_or(&Entry::Unset, |known| &known.media_type) {
+            Entry::Set(name) => media_type = Some(name.as_str()),
+            Entry::Unset => media_type = types.get(&extension).or(media_type),
+            Entry::Removed => {}
+        }
+        charset = entry(|known| &known.charset).or(charset);
+        media.encodings.extend(entry(|known| &known.encoding));
+        media.languages.extend(entry(|known| &known.language));
+    }
+    if media.languages.is_empty() {
+        media.languages.extend(settings.mime.default_language.as_deref());
+    }
+    let media_type = settings.core.forced_type().or(media_type);
+    media.content_type = media_type.map(|media_type| content_type(settings, media_type, charset));
+    media
+}
+
+/// The type with its charset: AddCharset's, else the type's own, else AddDefaultCharset's for text that people read.
+fn content_type<'s>(
+    settings: &'s DirSettings,
+    media_type: &'s str,
+    charset: Option<&'s str>,
+) -> Cow<'s, str> {
+    if let Some(charset) = charset {
+        return Cow::Owned(format!("{}; charset={charset}", without_charset(media_type)));
+    }
+    match (media_type, settings.core.default_charset()) {
+        ("text/html" | "text/plain", Some(charset)) => {
+            Cow::Owned(format!("{media_type}; charset={charset}"))
+        }
+        _ => Cow::Borrowed(media_type),
+    }
+}
+
+fn without_charset(media_type: &str) -> Cow<'_, str> {
+    let is_charset = |part: &str| part.trim_start().to_ascii_lowercase().starts_with("charset=");
+    if !media_type.split(';').skip(1).any(is_charset) {
+        return Cow::Borrowed(media_type);
+    }
+    let mut parts = media_type.split(';');
+    let name = parts.next().unwrap_or_default();
+    let others = parts.filter(|part| !is_charset(part));
+    Cow::Owned(others.fold(name.to_string(), |text, part| text + ";" + part))
+}
+
+/// The parts behind the first dot that does not begin the name; empty ones are skipped.
+fn extensions(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let dots = name.iter().take_while(|byte| **byte == b'.').count();
+    name[dots..].split(|byte| *byte == b'.').skip(1).filter(|part| !part.is_empty())
+}
+
+/// An extension as the tables have it. One that is longer than any of theirs, or not UTF-8, is in no table.
+fn lower_case(extension: &[u8]) -> Option<Lower> {
+    const EXTENSION_BYTES_MAX: usize = 32;
+    if extension.len() > EXTENSION_BYTES_MAX || std::str::from_utf8(extension).is_err() {
+        return None;
+    }
+    let bytes = extension.iter().map(u8::to_ascii_lowercase).collect();
+    Some(Lower(bytes))
+}
+
+/// A short text in lower case that costs no allocation.
+struct Lower(SmallVec<[u8; 32]>);
+
+impl Lower {
+    fn as_str(&self) -> &str {
+        // Lower-casing ASCII keeps UTF-8 valid, so the fallback is never taken.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl Entry {
+    fn get(&self) -> Option<&str> {
+        match self {
+            Entry::Set(value) => Some(value),
+            Entry::Unset | Entry::Removed => None,
+        }
+    }
+
+    fn merge(&self, inner: &Self) -> Self {
+        if *inner == Entry::Unset { self.clone() } else { inner.clone() }
+    }
+
+    fn set(&mut self, value: &str) {
+        if *self != Entry::Removed {
+            *self = Entry::Set(value.to_string());
+        }
+    }
+}
+
+impl Extension {
+    fn merge(&self, inner: &Self) -> Self {
+        Self {
+            media_type: self.media_type.merge(&inner.media_type),
+            encoding: self.encoding.merge(&inner.encoding),
+            charset: self.charset.merge(&inner.charset),
+            language: self.language.merge(&inner.language),
+        }
+    }
+}
+
+impl Mime {
+    /// What `inner` makes of `self`: extension by extension.
+    pub fn merge(&self, inner: &Self) -> Self {
+        let mut extensions = self.extensions.clone();
+        for (name, change) in &inner.extensions {
+            let merged = self.extensions.get(name).map(|known| known.merge(change));
+            extensions.insert(name.clone(), merged.unwrap_or_else(|| change.clone()));
+        }
+        let default_language =
+            inner.default_language.clone().or_else(|| self.default_language.clone());
+        Self { extensions, default_language }
+    }
+
+    fn extension(&mut self, name: &str) -> &mut Extension {
+        let name = name.strip_prefix('.').unwrap_or(name).to_ascii_lowercase();
+        self.extensions.entry(name).or_default()
+    }
+}
+
+impl Server {
+    /// `TypesConfig`, absolute, and where it was written.
+    pub fn types_config(&self) -> Option<(&Path, Span)> {
+        self.types_config.as_ref().map(|(path, span)| (path.as_path(), *span))
+    }
+}
+
+impl TypeMap {
+    /// Reads `type extension…` lines. A `#` in column one begins a comment; later types win.
+    pub fn parse(text: &str) -> Self {
+        let mut types = HashMap::new();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let mut words = line.split_ascii_whitespace();
+            let Some(media_type) = words.next() else { continue };
+            types.extend(words.map(|word| (word.to_ascii_lowercase().into(), media_type.into())));
+        }
+        Self { types }
+    }
+
+    fn get(&self, extension: &Lower) -> Option<&str> {
+        self.types.get(extension.as_str()).map(|media_type| &**media_type)
+    }
+}
+
+pub(super) const MODULE: Module = Module {
+    name: "mime_module",
+    file: "mod_mime.c",
+    server: SERVER_DIRECTIVES,
+    host: &[],
+    directory: DIRECTIVES,
+};
+
+const SERVER_DIRECTIVES: &[Directive<ServerSettings>] = &[Directive {
+    name: "TypesConfig",
+    syntax: "TypesConfig file-path",
+    default: Some("conf/mime.types"),
+    contexts: SERVER,
+    overrides: Overrides::NONE,
+    docs: "The file that gives media types by extension, relative to ServerRoot. If nothing is written and \
+           conf/mime.types does not exist, the copy that is built in serves.",
+    apply: |settings, args| {
+        let path = args.path()?;
+        settings.mime.types_config = Some((path, args.at()));
+        Ok(())
+    },
+}];
+
+const DIRECTIVES: &[Directive<DirSettings>] = &[
+    Directive {
+        name: "AddType",
+        syntax: "AddType media-type extension...",
+        default: None,
+        contexts: EVERYWHERE,
+        overrides: Overrides::FILE_INFO,
+        docs: "The media type of files with these extensions. It wins against TypesConfig.",
+        apply: |settings, args| add(args, settings, |known| &mut known.media_type),
+    },
+    Directive {
+        name: "AddEncoding",
+        syntax: "AddEncoding encoding extension...",
+        default: None,
+        contexts: EVERYWHERE,
+        overrides: Overrides::FILE_INFO,
+        docs: "The content coding of files with these extensions: `AddEncoding gzip .gz`.",
+        apply: |settings, args| add(args, settings, |known| &mut known.encoding),
+    },
+    Directive {
+        name: "AddCharset",
+        syntax: "AddCharset charset extension...",
+        default: None,
+        contexts: EVERYWHERE,
+        overrides: Overrides::FILE_INFO,
+        docs: "The charset of files with these extensions; it becomes a parameter of their type.",
+        apply: |settings, args| add(args, settings, |known| &mut known.charset),
+    },
+    Directive {
+        name: "AddLanguage",
+        syntax: "AddLanguage language-tag extension...",
+        default: None,
+        contexts: EVERYWHERE,
+        overrides: Overrides::FILE_INFO,
+        docs: "The language of files with these extensions, for Content-Language.",
+        apply: |settings, args| add(args, settings, |known| &mut known.language),
+    },
+    Directive {
+        name: "DefaultLanguage",
+        syntax: "DefaultLanguage language-tag",
+        default: None,
+        contexts: EVERYWHERE,
+        overrides: Overrides::FILE_INFO,
+        docs: "The language of files whose extensions name none.",
+        apply: |settings, args| {
+            settings.mime.default_language = Some(args.word()?.to_string());
+            Ok(())
+        },
+    },
+    Directive {
+        name: "RemoveType",
+        syntax: "RemoveType extension...",
+        default: None,
+        contexts: HOST_ONLY_AND_SECTION,
+        overrides: Overrides::FILE_INFO,
+        docs: "These extensions say nothing about the type any more, whatever AddType or TypesConfig know.",
+        apply: |settings, args| remove(args, settings, |known| &mut known.media_type),
+    },
+    Directive {
+        name: "RemoveEncoding",
+        syntax: "RemoveEncoding extension...",
+        default: None,
+        contexts: HOST_ONLY_AND_SECTION,
+        overrides: Overrides::FILE_INFO,
+        docs: "These extensions say nothing about the content coding any more.",
+        apply: |settings, args| remove(args, settings, |known| &mut known.encoding),
+    },
+    Directive {
+        name: "RemoveCharset",
+        syntax: "RemoveCharset extension...",
+        default: None,
+        contexts: HOST_ONLY_AND_SECTION,
+        overrides: Overrides::FILE_INFO,
+        docs: "These extensions say nothing about the charset any more.",
+        apply: |settings, args| remove(args, settings, |known| &mut known.charset),
+    },
+    Directive {
+        name: "RemoveLanguage",
+        syntax: "RemoveLanguage extension...",
+        default: None,
+        contexts: HOST_ONLY_AND_SECTION,
+        overrides: Overrides::FILE_INFO,
+        docs: "These extensions say nothing about the language any more.",
+        apply: |settings, args| remove(args, settings, |known| &mut known.language),
+    },
+];
+
+fn add(
+    args: &mut Args<'_>,
+    settings: &mut DirSettings,
+    entry: fn(&mut Extension) -> &mut Entry,
+) -> Result<(), Problem> {
+    // Apache lower-cases types and encodings alike; charsets and languages compare without case anyway.
+    let value = args.word()?.to_ascii_lowercase();
+    entry(settings.mime.extension(args.word()?)).set(&value);
+    args.for_each(|extension| entry(settings.mime.extension(&extension.text)).set(&value));
+    Ok(())
+}
+
+fn remove(
+    args: &mut Args<'_>,
+    settings: &mut DirSettings,
+    entry: fn(&mut Extension) -> &mut Entry,
+) -> Result<(), Problem> {
+    *entry(settings.mime.extension(args.word()?)) = Entry::Removed;
+    args.for_each(|extension| *entry(settings.mime.extension(&extension.text)) = Entry::Removed);
+    Ok(())
+}

@@ -1,0 +1,629 @@
+//! # mpm_common: how many processes and threads, what they listen on, what stands before `accept`
+//!
+//! Which model runs is said by `LoadModule mpm_event_module …`; here are the directives that all three share. The
+//! numbers are kept as written: `config::geometry` corrects them together, since their order in the file does not
+//! matter.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use herdgate_conf::{Args, Directive, Overrides, Problem, Span, TimeUnit, Word};
+
+use super::{Module, SERVER};
+use crate::config::ServerSettings;
+
+/// The settings that all process models share, as written.
+#[derive(Debug, Clone, Default)]
+pub struct Mpm {
+    /// What limits the processes and threads.
+    pub limits: Limits,
+    listen: Vec<Listen>,
+    backlog: Option<u32>,
+    accept: Option<(AcceptSerialization, Span)>,
+    /// The `Mutex` line for every type without one of its own.
+    mutex_default: Option<Mutex>,
+    /// The `Mutex` line that names mpm-accept.
+    mutex_accept: Option<Mutex>,
+    connections_per_child_max: Option<u32>,
+    graceful_shutdown_timeout: Option<Duration>,
+    thread_stack_size: Option<usize>,
+    pid_file: Option<PathBuf>,
+    scoreboard_file: Option<PathBuf>,
+}
+
+/// Numbers with the place where they were written; uncorrected.
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    /// `StartServers`
+    pub start_servers: Option<(i64, Span)>,
+    /// `MinSpareServers`: prefork.
+    pub min_spare_servers: Option<(i64, Span)>,
+    /// `MaxSpareServers`: prefork.
+    pub max_spare_servers: Option<(i64, Span)>,
+    /// `MinSpareThreads`: worker and event.
+    pub min_spare_threads: Option<(i64, Span)>,
+    /// `MaxSpareThreads`: worker and event.
+    pub max_spare_threads: Option<(i64, Span)>,
+    /// `ThreadsPerChild`: worker and event.
+    pub threads_per_child: Option<(i64, Span)>,
+    /// `ThreadLimit`: worker and event.
+    pub thread_limit: Option<(i64, Span)>,
+    /// `ServerLimit`
+    pub server_limit: Option<(i64, Span)>,
+    /// `MaxRequestWorkers`
+    pub max_request_workers: Option<(i64, Span)>,
+    /// `AsyncRequestWorkerFactor`: event.
+    pub async_factor: Option<(f64, Span)>,
+}
+
+/// One `Listen` line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// Where connections are awaited.
+    pub address: ListenAddress,
+    /// In lower case: `https` for port 443, else `http`, unless written.
+    pub protocol: String,
+    /// Where it was written.
+    pub span: Span,
+    /// The same as `FILE:LINE`.
+    pub place: String,
+}
+
+/// Where connections are awaited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// Any address of the machine: IPv6 and IPv4 where the system has both.
+    Any(u16),
+    /// One address. Port 0 takes a free one.
+    Exact(SocketAddr),
+}
+
+/// `AcceptSerialization`: what stands before `accept`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AcceptSerialization {
+    /// What the Mutex line for mpm-accept says, else [`AcceptSerialization::Exclusive`].
+    #[default]
+    Auto,
+    /// Nothing: every process is woken for every connection.
+    Off,
+    /// The accept mutex.
+    On,
+    /// The kernel wakes one of the waiting processes.
+    Exclusive,
+}
+
+/// One `Mutex` line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mutex {
+    /// `None` for the word `none`.
+    pub mechanism: Option<Mechanism>,
+    /// The folder of lock files, absolute.
+    pub folder: Option<PathBuf>,
+    /// The lock file's name goes without the supervisor's pid.
+    pub omit_pid: bool,
+    /// Where the mechanism was written.
+    pub span: Span,
+}
+
+/// How a mutex between processes is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mechanism {
+    /// A robust mutex in shared memory.
+    Pthread,
+    /// A lock on a file.
+    Fcntl,
+}
+
+/// What stands before `accept`, once every directive has been heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gate {
+    /// Nothing.
+    Open,
+    /// Exclusive wakeups by the kernel.
+    Exclusive,
+    /// The accept mutex.
+    Mutex {
+        /// How it is made.
+        mechanism: Mechanism,
+        /// The folder of its lock file, absolute; `None` is DefaultRuntimeDir.
+        folder: Option<PathBuf>,
+        /// The lock file's name goes without the supervisor's pid.
+        omit_pid: bool,
+    },
+}
+
+impl Mpm {
+    /// `Listen`, in the order written; duplicates were refused.
+    pub fn listen(&self) -> &[Listen] {
+        &self.listen
+    }
+
+    /// `ListenBacklog`
+    pub fn backlog(&self) -> u32 {
+        self.backlog.unwrap_or(511)
+    }
+
+    /// `MaxConnectionsPerChild`; `None` is never.
+    pub fn connections_per_child_max(&self) -> Option<u32> {
+        self.connections_per_child_max.filter(|max| *max > 0)
+    }
+
+    /// `GracefulShutdownTimeout`; `None` is no limit.
+    pub fn graceful_shutdown_timeout(&self) -> Option<Duration> {
+        self.graceful_shutdown_timeout.filter(|timeout| !timeout.is_zero())
+    }
+
+    /// `ThreadStackSize`, in bytes; `None` is the system's.
+    pub fn thread_stack_size(&self) -> Option<usize> {
+        self.thread_stack_size
+    }
+
+    /// `PidFile`, absolute.
+    pub fn pid_file(&self) -> Option<&Path> {
+        self.pid_file.as_deref()
+    }
+
+    /// `ScoreBoardFile`, absolute; `None` is memory without a name.
+    pub fn scoreboard_file(&self) -> Option<&Path> {
+        self.scoreboard_file.as_deref()
+    }
+
+    /// The `Mutex` lines that concern mpm-accept.
+    pub(crate) fn mutexes(&self) -> impl Iterator<Item = &Mutex> {
+        self.mutex_accept.iter().chain(&self.mutex_default)
+    }
+
+    /// What `AcceptSerialization` and `Mutex` ask for together.
+    pub fn gate(&self) -> Gate {
+        let own = self.mutex_accept.as_ref();
+        let wanted = match self.accept.map_or(AcceptSerialization::Auto, |(accept, _)| accept) {
+            AcceptSerialization::Auto => match own.map(|mutex| mutex.mechanism) {
+                Some(Some(_)) => AcceptSerialization::On,
+                Some(None) => AcceptSerialization::Off,
+                None => AcceptSerialization::Exclusive,
+            },
+            said => said,
+        };
+        match wanted {
+            AcceptSerialization::Off => Gate::Open,
+            AcceptSerialization::Auto | AcceptSerialization::Exclusive => Gate::Exclusive,
+            AcceptSerialization::On => {
+                // A name given without a folder keeps the folder of the default line.
+                let shared = self.mutex_default.as_ref();
+                let mutex = own.filter(|own| own.mechanism.is_some()).or(shared);
+                let folder = mutex.or(shared).and_then(|mutex| mutex.folder.clone());
+                Gate::Mutex {
+                    mechanism: mutex
+                        .and_then(|mutex| mutex.mechanism)
+                        .unwrap_or(Mechanism::Pthread),
+                    folder: folder.or_else(|| shared?.folder.clone()),
+                    omit_pid: mutex.is_some_and(|mutex| mutex.omit_pid),
+                }
+            }
+        }
+    }
+
+    /// What makes no sense together: a mutex asked for and forbidden.
+    pub(crate) fn contradiction(&self) -> Option<(Span, &'static str)> {
+        let (accept, span) = self.accept?;
+        let own = self.mutex_accept.as_ref()?;
+        let contradicts = accept == AcceptSerialization::On && own.mechanism.is_none();
+        contradicts
+            .then_some((span, "On needs a mutex, and the Mutex line for mpm-accept says none"))
+    }
+}
+
+/// The modules that choose a process model; they share the directives below.
+pub(super) const PREFORK: Module = Module::without_directives("mpm_prefork_module", "prefork.c");
+pub(super) const WORKER: Module = Module::without_directives("mpm_worker_module", "worker.c");
+pub(super) const EVENT: Module = Module::without_directives("mpm_event_module", "event.c");
+
+pub(super) const MODULE: Module = Module {
+    name: "mpm_common",
+    file: "mpm_common.c",
+    server: DIRECTIVES,
+    host: &[],
+    directory: &[],
+};
+
+const DIRECTIVES: &[Directive<ServerSettings>] = &[
+    Directive {
+        name: "Listen",
+        syntax: "Listen [address:]port [protocol]",
+        default: None,
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "An address and port to await connections on; at least one is needed. `*` or no address is any, IPv6 \
+               addresses stand in brackets. Port 0, which Apache refuses, takes a free port and logs it.",
+        apply: |settings, args| {
+            let listen = listen(args)?;
+            let is_free_port = listen.address.port() == 0;
+            let earlier = settings.mpm.listen.iter().find(|other| other.address == listen.address);
+            if let Some(earlier) = earlier.filter(|_| !is_free_port) {
+                let message =
+                    format!("this address and port were given before, at {}", earlier.place);
+                return Err(Problem::at(listen.span, message).help("remove one of the two lines"));
+            }
+            settings.mpm.listen.push(listen);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "ListenBacklog",
+        syntax: "ListenBacklog number",
+        default: Some("511"),
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "How many connections may wait in the kernel's queue; the kernel may cut it (net.core.somaxconn).",
+        apply: |settings, args| {
+            settings.mpm.backlog = Some(positive(args)?);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "StartServers",
+        syntax: "StartServers number",
+        default: None, // 5 under prefork, 3 under the others.
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "How many children are forked at start: 5 under prefork, 3 under worker and event, unless said otherwise.",
+        apply: |settings, args| limit(args, &mut settings.mpm.limits.start_servers),
+    },
+    Directive {
+        name: "MinSpareServers",
+        syntax: "MinSpareServers number",
+        default: Some("5"),
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "prefork: how many idle children are kept ready at least.",
+        apply: |settings, args| limit(args, &mut settings.mpm.limits.min_spare_servers),
+    },
+    Directive {
+        name: "MaxSpareServers",
+        syntax: "MaxSpareServers number",
+        default: Some("10"),
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "prefork: how many idle children are kept at most. It is at least MinSpareServers + 1.",
+        apply: |settings, args| limit(args, &mut settings.mpm.limits.max_spare_servers),
+    },
+    Directive {
+        name: "MinSpareThreads",
+        syntax: "MinSpareThreads number",
+        default: Some("75"),
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "worker, event: how many idle threads, of all children together, are kept ready at least.",
+        apply: |settings, args| limit(args, &mut settings.mpm.limits.min_spare_threads),
+    },
+    Directive {
+        name: "MaxSpareThreads",
+        syntax: "MaxSpareThreads number",
+        default: Some("250"),
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "worker, event: how many idle threads are kept at most. It is at least MinSpareThreads + ThreadsPerChild.",
+        apply: |settings, args| limit(args, &mut settings.mpm.limits.max_spare_threads),
+    },
+    Directive {
+        name: "ThreadsPerChild",
+        syntax: "ThreadsPerChild number",
+        default: Some("25"),
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "worker, event: how many worker threads each child has. The listener thread is not counted.",
+        apply: |settings, args| limit(args, &mut settings.mpm.limits.threads_per_child),
+    },
+    Directive {
+        name: "ThreadLimit",
+        syntax: "ThreadLimit number",
+        default: Some("64"),
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "worker, event: what ThreadsPerChild may be raised to by a restart. It sizes the scoreboard, so that a \
+               restart cannot change it.",
+        apply: |settings, args| limit(args, &mut settings.mpm.limits.thread_limit),
+    },
+    Directive {
+        name: "ServerLimit",
+        syntax: "ServerLimit number",
+        default: None, // 256 under prefork, 16 under the others.
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "The most children there can ever be: 256 under prefork, 16 under worker and event, unless said otherwise. \
+               It sizes the scoreboard, so that a restart cannot change it.",
+        apply: |settings, args| limit(args, &mut settings.mpm.limits.server_limit),
+    },
+    Directive {
+        name: "MaxRequestWorkers",
+        syntax: "MaxRequestWorkers number",
+        default: None, // 256 under prefork, 400 under the others.
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "The most requests served at once; further connections wait in the listen queue. 256 under prefork, 400 \
+               under worker and event, unless said otherwise. Under these two it is rounded down to whole children.",
+        apply: |settings, args| limit(args, &mut settings.mpm.limits.max_request_workers),
+    },
+    Directive {
+        name: "MaxClients",
+        syntax: "MaxClients number",
+        default: None,
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "The old name of MaxRequestWorkers.",
+        apply: |settings, args| limit(args, &mut settings.mpm.limits.max_request_workers),
+    },
+    Directive {
+        name: "MaxConnectionsPerChild",
+        syntax: "MaxConnectionsPerChild number",
+        default: Some("0"),
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "After how many connections a child ends and another takes its place. Connections count, not requests. 0 \
+               is never.",
+        apply: |settings, args| {
+            settings.mpm.connections_per_child_max = Some(natural(args)?);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "MaxRequestsPerChild",
+        syntax: "MaxRequestsPerChild number",
+        default: None,
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "The old name of MaxConnectionsPerChild.",
+        apply: |settings, args| {
+            settings.mpm.connections_per_child_max = Some(natural(args)?);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "AsyncRequestWorkerFactor",
+        syntax: "AsyncRequestWorkerFactor factor",
+        default: Some("2"),
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "event: how many connections a child may hold for each idle worker, beside one for each of its workers.",
+        apply: |settings, args| {
+            let factor: f64 = args.parse("a number")?;
+            if !(factor.is_finite() && factor > 0.0) {
+                return Err(Problem::at(args.at(), "the factor must be greater than 0"));
+            }
+            settings.mpm.limits.async_factor = Some((factor, args.at()));
+            Ok(())
+        },
+    },
+    Directive {
+        name: "GracefulShutdownTimeout",
+        syntax: "GracefulShutdownTimeout seconds",
+        default: Some("0"),
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "How long a graceful stop waits for requests that are being served. 0 is as long as they take.",
+        apply: |settings, args| {
+            settings.mpm.graceful_shutdown_timeout = Some(args.duration(TimeUnit::Seconds)?);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "ThreadStackSize",
+        syntax: "ThreadStackSize bytes",
+        default: None,
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "The stack of each thread; the system's default unless said otherwise.",
+        apply: |settings, args| {
+            const THREAD_STACK_BYTES_MIN: usize = 128 << 10;
+            const THREAD_STACK_BYTES_MAX: usize = 1 << 30;
+            let bytes = usize::try_from(args.size()?).unwrap_or(usize::MAX);
+            if !(THREAD_STACK_BYTES_MIN..=THREAD_STACK_BYTES_MAX).contains(&bytes) {
+                return Err(Problem::at(args.at(), "a stack must have from 128K to 1G"));
+            }
+            settings.mpm.thread_stack_size = Some(bytes);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "PidFile",
+        syntax: "PidFile file-path",
+        default: Some("logs/herdgate.pid"),
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "The file that holds the supervisor's process id, relative to ServerRoot.",
+        apply: |settings, args| {
+            settings.mpm.pid_file = Some(args.path()?);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "ScoreBoardFile",
+        syntax: "ScoreBoardFile file-path",
+        default: None,
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "A file to keep the scoreboard in, so that other programs can read it. Without one it is memory without a \
+               name.",
+        apply: |settings, args| {
+            settings.mpm.scoreboard_file = Some(args.path()?);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "Mutex",
+        syntax: "Mutex mechanism[:path] [default|type]... [OmitPID]",
+        default: Some("default"),
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "How mutexes between processes are made: pthread, fcntl:folder, default, or none. The one that exists is \
+               mpm-accept: naming a mechanism for it puts the accept mutex before accept, none opens the gate, unless \
+               AcceptSerialization says otherwise. flock, sysvsem and posixsem are not supported yet.",
+        apply: |settings, args| {
+            let line = mutex(args)?;
+            if line.for_all {
+                settings.mpm.mutex_default = Some(line.mutex.clone());
+            }
+            if line.for_accept {
+                settings.mpm.mutex_accept = Some(line.mutex);
+            }
+            Ok(())
+        },
+    },
+    Directive {
+        name: "AcceptSerialization",
+        syntax: "AcceptSerialization Auto|Off|On|Exclusive|number",
+        default: Some("Auto"),
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "Herdgate's own: what stands before accept. Off is nothing, so that every waiting process wakes for every \
+               connection; On is the accept mutex; Exclusive lets the kernel wake one. Auto is On or Off if a Mutex line \
+               for mpm-accept names a mechanism or none, else Exclusive. A number, for so many processes inside at \
+               once, is not supported yet.",
+        apply: |settings, args| {
+            let counted = args.peek().is_some_and(|word| word.text.parse::<u64>().is_ok());
+            if let (true, Some(word)) = (counted, args.next()) {
+                return Err(Problem::at(word, "a counted gate is not supported yet")
+                    .help("Auto, Off, On or Exclusive"));
+            }
+            let accept = args.choice(&[
+                ("Auto", AcceptSerialization::Auto),
+                ("Off", AcceptSerialization::Off),
+                ("On", AcceptSerialization::On),
+                ("Exclusive", AcceptSerialization::Exclusive),
+            ])?;
+            settings.mpm.accept = Some((accept, args.at()));
+            Ok(())
+        },
+    },
+];
+
+fn limit(args: &mut Args<'_>, limit: &mut Option<(i64, Span)>) -> Result<(), Problem> {
+    let number = args.number(..)?; // Geometry corrects it later, as Apache does, and warns.
+    *limit = Some((number, args.at()));
+    Ok(())
+}
+
+fn natural(args: &mut Args<'_>) -> Result<u32, Problem> {
+    Ok(u32::try_from(args.number(0..=i64::from(u32::MAX))?).unwrap_or(u32::MAX))
+}
+
+fn positive(args: &mut Args<'_>) -> Result<u32, Problem> {
+    Ok(u32::try_from(args.number(1..=i64::from(i32::MAX))?).unwrap_or(1))
+}
+
+impl ListenAddress {
+    /// The port; 0 is any free one.
+    pub fn port(&self) -> u16 {
+        match self {
+            ListenAddress::Any(port) => *port,
+            ListenAddress::Exact(address) => address.port(),
+        }
+    }
+}
+
+fn listen(args: &mut Args<'_>) -> Result<Listen, Problem> {
+    let word = args.required()?;
+    let address = listen_address(word)?;
+    let protocol = match args.next() {
+        Some(protocol) => protocol.text.to_ascii_lowercase(),
+        None if address.port() == 443 => "https".to_string(),
+        None => "http".to_string(),
+    };
+    Ok(Listen { address, protocol, span: word.span, place: args.source() })
+}
+
+fn listen_address(word: &Word) -> Result<ListenAddress, Problem> {
+    let bad = |message: &str| {
+        Problem::at(word, message).help("a port, or address:port with IPv6 addresses in brackets")
+    };
+    let (host, port) = match word.text.rsplit_once(':') {
+        Some((host, port)) => (Some(host), port),
+        None => (None, word.text.as_str()),
+    };
+    if port.is_empty() || port.contains([']', '.']) {
+        return Err(bad("Port must be specified"));
+    }
+    let port: u16 = port.parse().map_err(|_| bad("the port must be from 0 to 65535"))?;
+    let Some(host) = host.filter(|host| *host != "*") else { return Ok(ListenAddress::Any(port)) };
+    let v6 = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    if v6.is_some_and(|host| host.contains('%')) {
+        // The standard parser knows numbered zones only; names would need a look at the interfaces.
+        let zone = word.text.parse().map(ListenAddress::Exact);
+        return zone.map_err(|_| bad("zones must be numbers so far, as `ip link` shows them"));
+    }
+    let address = match v6 {
+        Some(v6) => v6.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        None => host.parse().ok().filter(IpAddr::is_ipv4),
+    };
+    let address =
+        address.ok_or_else(|| bad("the address must be a number: names are not supported yet"))?;
+    Ok(ListenAddress::Exact(SocketAddr::new(address, port)))
+}
+
+/// A `Mutex` line, and whom it is for.
+struct MutexLine {
+    mutex: Mutex,
+    for_all: bool,
+    for_accept: bool,
+}
+
+/// What has a mutex in Apache. We have the first; the others are accepted, since configurations name them.
+const MUTEX_TYPES: &[&str] = &[
+    "mpm-accept",
+    "authdigest-client",
+    "authdigest-opaque",
+    "cache-socache",
+    "ldap-cache",
+    "md-renew",
+    "proxy",
+    "proxy-balancer-shm",
+    "rewrite-map",
+    "ssl-cache",
+    "ssl-cert-cache",
+    "ssl-stapling",
+    "ssl-stapling-refresh",
+    "watchdog-callback",
+];
+
+fn mutex(args: &mut Args<'_>) -> Result<MutexLine, Problem> {
+    let word = args.required()?;
+    let mut mutex = mutex_mechanism(word, args.base())?;
+    let mut names = Vec::new();
+    for word in args {
+        if word.text.eq_ignore_ascii_case("OmitPID") {
+            mutex.omit_pid = true;
+        } else if word.text == "default" || MUTEX_TYPES.contains(&word.text.as_str()) {
+            names.push(word.text.as_str());
+        } else {
+            return Err(Problem::at(word, format!("Mutex type {} is not valid", word.text)));
+        }
+    }
+    let for_all = names.is_empty() || names.contains(&"default");
+    if for_all && mutex.mechanism.is_none() {
+        return Err(Problem::at(word, "None is not allowed for mutex type default"));
+    }
+    Ok(MutexLine { mutex, for_all, for_accept: names.contains(&"mpm-accept") })
+}
+
+fn mutex_mechanism(word: &Word, base: &Path) -> Result<Mutex, Problem> {
+    let (name, argument) = match word.text.split_once(':') {
+        Some((name, argument)) => (name, Some(argument)),
+        None => (word.text.as_str(), None),
+    };
+    let mechanism = match name.to_ascii_lowercase().as_str() {
+        "none" | "no" => None,
+        "default" | "yes" | "pthread" => Some(Mechanism::Pthread),
+        "fcntl" | "file" => Some(Mechanism::Fcntl),
+        "flock" | "sysvsem" | "posixsem" | "sem" => {
+            return Err(Problem::at(word, format!("{name} is not supported yet"))
+                .help("pthread, fcntl:folder, default or none"));
+        }
+        _ => {
+            return Err(Problem::at(word, format!("Invalid Mutex argument {}", word.text))
+                .help("pthread, fcntl:folder, default or none"));
+        }
+    };
+    let folder = argument.map(|argument| base.join(argument));
+    Ok(Mutex { mechanism, folder, omit_pid: false, span: word.span })
+}
