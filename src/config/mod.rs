@@ -17,6 +17,8 @@ mod freeze;
 pub mod geometry;
 mod load;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -67,11 +67,14 @@ impl Host {
     }
 
     fn resolve(&self, format: Option<&Format>) -> Format {
-        let Some(format) = format else {
-            let built_in = || Format { text: COMMON.to_string(), span: None };
-            return self.default_format.clone().unwrap_or_else(built_in);
-        };
+        let Some(format) = format else { return self.transfer_format() };
         self.formats.get(&format.text).unwrap_or(format).clone()
+    }
+
+    /// What TransferLog writes.
+    pub fn transfer_format(&self) -> Format {
+        let built_in = || Format { text: COMMON.to_string(), span: None };
+        self.default_format.clone().unwrap_or_else(built_in)
     }
 
     /// Formats that no log uses may still be wrong, so all are checked.

@@ -148,3 +148,97 @@ const EVERYWHERE: &[Context] =
 const SECTION: &[Context] = &[Context::Directory, Context::Htaccess];
 /// In `<Directory>` and its kind.
 const DIRECTORY: &[Context] = &[Context::Directory];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+    use std::path::Path;
+
+    #[test]
+    fn every_name_has_one_row() {
+        let mut names = HashSet::new();
+        for row in Row::all() {
+            let name = row.describe().name;
+            assert!(names.insert(name.to_ascii_lowercase()), "{name} has two rows");
+            let read_time = herdgate_conf::READ_TIME.iter().any(|known| known.name == name);
+            assert!(!read_time, "the language itself obeys {name}");
+        }
+    }
+
+    #[test]
+    fn every_row_is_documented() {
+        for row in Row::all() {
+            let row = row.describe();
+            assert!(row.docs.ends_with('.'), "{}: the docs are sentences", row.name);
+            assert!(row.syntax.starts_with(row.name), "{}: the syntax begins with the name", row.name);
+            assert!(!row.contexts.is_empty(), "{} may stand nowhere", row.name);
+        }
+    }
+
+    /// The documented default is the default: whoever writes it changes nothing.
+    #[test]
+    fn every_default_is_legal_and_in_force_without_it() {
+        let root = Path::new("/");
+        for row in Row::all() {
+            let mut server = ServerSettings::default();
+            let mut host = HostSettings::default();
+            let mut directory = DirSettings::default();
+            let before = effective(&server, &host, &directory);
+            let applied = match row {
+                Row::Server(row) => row.apply_default(&mut server, root),
+                Row::Host(row) => row.apply_default(&mut host, root),
+                Row::Directory(row) => row.apply_default(&mut directory, root),
+            };
+            applied.unwrap_or_else(|message| panic!("{message}"));
+            assert_eq!(effective(&server, &host, &directory), before, "{}", row.describe().name);
+        }
+    }
+
+    /// What every reader answers that does not depend on the disk.
+    fn effective(server: &ServerSettings, host: &HostSettings, dir: &DirSettings) -> String {
+        let mpm = &server.mpm;
+        let limits = &mpm.limits;
+        // Geometry has the defaults of these, and its own tests; it must agree with the rows.
+        let number = |written: Option<(i64, _)>, default: i64| written.map_or(default, |(it, _)| it);
+        let geometry = [
+            number(limits.min_spare_servers, 5),
+            number(limits.max_spare_servers, 10),
+            number(limits.min_spare_threads, 75),
+            number(limits.max_spare_threads, 250),
+            number(limits.threads_per_child, 25),
+            number(limits.thread_limit, 64),
+        ];
+        let mpm = (
+            (mpm.backlog(), mpm.gate(), mpm.connections_per_child_max()),
+            (mpm.graceful_shutdown_timeout(), limits.async_factor.map_or(2.0, |(factor, _)| factor)),
+        );
+        let server = (server.core.tokens(), server.status.extended());
+        let core = &host.core;
+        let host = (
+            (core.admin(), core.timeout(), core.keep_alive(), core.keep_alive_timeout()),
+            (core.keep_alive_requests_max(), core.limits(), core.merge_slashes()),
+            (core.encoded_slashes(), core.trace(), host.log.transfer_format().text),
+        );
+        let core = &dir.core;
+        let core = (
+            (core.options(), core.accept_path_info(), core.default_charset(), core.canonical_name()),
+            (core.canonical_physical_port(), core.signature(), core.error_document(404), core.forced_type()),
+            (core.etag(), core.sendfile(), core.mmap(), core.body_bytes_max()),
+            (core.log_levels().level("core"), core.hidden_files()),
+        );
+        let index: Vec<&str> = dir.dir.index().collect();
+        let others = (
+            (index, dir.dir.slash(), dir.dir.fallback()),
+            (dir.autoindex.options(), dir.autoindex.ignore(), dir.autoindex.style()),
+        );
+        format!("{geometry:?} {mpm:?} {server:?} {host:?} {core:?} {others:?}")
+    }
+
+    #[test]
+    fn modules_are_known_by_name_and_file() {
+        assert_eq!(Module::named("mime_module").map(|module| module.file), Some("mod_mime.c"));
+        assert_eq!(Module::named("prefork.c").map(|module| module.name), Some("mpm_prefork_module"));
+        assert!(Module::named("rewrite_module").is_none());
+    }
+}

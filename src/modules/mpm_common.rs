@@ -482,7 +482,8 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
                once, is not supported yet.",
         apply: |settings, args| {
             let counted = args.peek().is_some_and(|word| word.text.parse::<u64>().is_ok());
-            if let (true, Some(word)) = (counted, args.next()) {
+            if counted {
+                let word = args.required()?;
                 return Err(Problem::at(word, "a counted gate is not supported yet")
                     .help("Auto, Off, On or Exclusive"));
             }
