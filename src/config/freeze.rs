@@ -96,6 +96,7 @@ fn freeze_host(
     Host {
         name,
         place: None,
+        addresses: own.addresses.iter().map(|word| word.text.clone()).collect(),
         error_log: error_log.unwrap_or_else(|| LogTarget::File(root.join("logs/error_log"))),
         access_logs: access_logs(
             &settings,

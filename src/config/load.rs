@@ -24,7 +24,7 @@ use super::apache;
 use super::geometry::Model;
 use super::{DirSettings, HostSettings, ServerSettings, Source};
 use crate::modules::authz_core::{self, Group};
-use crate::modules::{Module, Row};
+use crate::modules::{Module, Row, sections};
 use crate::route::pattern;
 use crate::route::sections::{DirectoryPath, Matcher, Section};
 
@@ -142,7 +142,7 @@ impl Surroundings for Modules {
     }
 
     fn knows_section(&self, name: &str) -> bool {
-        SECTIONS.iter().any(|known| known.eq_ignore_ascii_case(name))
+        sections::names().any(|known| known.eq_ignore_ascii_case(name))
     }
 
     /// The Apache that we follow: configurations ask `<IfVersion >= 2.4>`.
@@ -150,20 +150,6 @@ impl Surroundings for Modules {
         [2, 4, 66]
     }
 }
-
-/// What can be opened, besides the conditions that the language itself knows.
-const SECTIONS: &[&str] = &[
-    "VirtualHost",
-    "Directory",
-    "DirectoryMatch",
-    "Files",
-    "FilesMatch",
-    "Location",
-    "LocationMatch",
-    "RequireAll",
-    "RequireAny",
-    "RequireNone",
-];
 
 struct Loader<'r> {
     sources: &'r Sources,
@@ -229,7 +215,7 @@ impl<'r> Loader<'r> {
         let line = &section.line;
         let matcher = self.matcher(line, outer);
         let mut compiled = Content::default();
-        let known = SECTIONS.iter().any(|known| line.is(known));
+        let known = sections::names().any(|known| line.is(known));
         if known {
             self.content(section, &mut compiled);
         }
@@ -306,7 +292,7 @@ impl<'r> Loader<'r> {
 
     /// What a section's opening line matches; `outer` is the section that it stands in.
     fn matcher(&mut self, line: &Line, outer: Option<&Line>) -> Option<Matcher> {
-        let kind = SECTIONS.iter().copied().find(|known| line.is(known));
+        let kind = sections::names().find(|known| line.is(known));
         let Some(kind) = kind else {
             self.unknown_section(line);
             return None;
@@ -377,7 +363,7 @@ impl<'r> Loader<'r> {
             Some(module) => not_yet(&line.name, &name, module),
             None => {
                 let problem = Problem::at(&line.name, invalid(&name));
-                match nearest(&line.name.text, SECTIONS.iter().copied()) {
+                match nearest(&line.name.text, sections::names()) {
                     Some(known) => problem.help(format!("did you mean <{known}>?")),
                     None => problem,
                 }

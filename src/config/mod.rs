@@ -130,6 +130,8 @@ pub struct Host {
     pub name: String,
     /// Where `<VirtualHost>` stands, as `FILE:LINE`; `None` for the main server.
     pub place: Option<String>,
+    /// The arguments of `<VirtualHost>`, as written.
+    pub addresses: Vec<String>,
     /// The error log.
     pub error_log: LogTarget,
     /// The access logs.

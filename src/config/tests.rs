@@ -32,7 +32,9 @@ fn errors(text: &str) -> Vec<String> {
     let source = Source { root: "/".into(), before: vec![text.to_string()], ..Source::default() };
     match Config::load(&source) {
         Ok(_) => panic!("no error in {text}"),
-        Err(found) => found.list.into_iter().filter(|each| each.is_error()).map(|each| each.message).collect(),
+        Err(found) => {
+            found.list.into_iter().filter(|each| each.is_error()).map(|each| each.message).collect()
+        }
     }
 }
 
@@ -93,14 +95,17 @@ fn hosts_have_settings() {
     check_host("ServerName HTTPS://Example.org.:8443", |host| {
         host.core.name().map(ToString::to_string).as_deref() == Some("https://example.org:8443")
     });
-    check_host("ServerName [::1]:80", |host| host.core.name().is_some_and(|name| name.host == "[::1]"));
+    check_host("ServerName [::1]:80", |host| {
+        host.core.name().is_some_and(|name| name.host == "[::1]")
+    });
 }
 
 #[test]
 fn directories_have_settings() {
     check_base("Options Indexes", |dir| dir.core.options() == Options::INDEXES);
     check_base("Options +Indexes", |dir| {
-        dir.core.options().contains(Options::INDEXES) && dir.core.options().contains(Options::FOLLOW_SYM_LINKS)
+        dir.core.options().contains(Options::INDEXES)
+            && dir.core.options().contains(Options::FOLLOW_SYM_LINKS)
     });
     check_base("Options None +Indexes", |dir| dir.core.options() == Options::INDEXES);
     check_base("Options Indexes FollowSymLinks\nOptions -Indexes", |dir| {
@@ -142,8 +147,14 @@ fn models_are_chosen_by_load_module() {
 
 #[test]
 fn modules_that_are_not_built_in_are_refused() {
-    check_error("LoadModule rewrite_module a.so", "LoadModule: rewrite_module is not supported yet");
-    check_error("LoadModule mine_module a.so", "LoadModule: mine_module is not a module of Herdgate");
+    check_error(
+        "LoadModule rewrite_module a.so",
+        "LoadModule: rewrite_module is not supported yet",
+    );
+    check_error(
+        "LoadModule mine_module a.so",
+        "LoadModule: mine_module is not a module of Herdgate",
+    );
     check_error(
         "LoadModule mpm_prefork_module a.so\nLoadModule mpm_worker_module b.so",
         "LoadModule: More than one MPM loaded",
@@ -153,7 +164,8 @@ fn modules_that_are_not_built_in_are_refused() {
 
 #[test]
 fn the_gate_follows_mutex_and_accept_serialization() {
-    let fcntl = Gate::Mutex { mechanism: Mechanism::Fcntl, folder: Some("/tmp".into()), omit_pid: false };
+    let fcntl =
+        Gate::Mutex { mechanism: Mechanism::Fcntl, folder: Some("/tmp".into()), omit_pid: false };
     let pthread = Gate::Mutex { mechanism: Mechanism::Pthread, folder: None, omit_pid: false };
     for (text, expected) in [
         ("", Gate::Exclusive),
@@ -173,7 +185,10 @@ fn the_gate_follows_mutex_and_accept_serialization() {
     check_error("Mutex sysvsem mpm-accept", "Mutex: sysvsem is not supported yet");
     check_error("Mutex pthread mpm-acept", "Mutex type mpm-acept is not valid");
     check_error("Mutex none", "Mutex: None is not allowed for mutex type default");
-    check_error("AcceptSerialization 4", "AcceptSerialization: a counted gate is not supported yet");
+    check_error(
+        "AcceptSerialization 4",
+        "AcceptSerialization: a counted gate is not supported yet",
+    );
     check_error(
         "Mutex none mpm-accept\nAcceptSerialization On",
         "On needs a mutex, and the Mutex line for mpm-accept says none",
@@ -240,7 +255,10 @@ fn sections_stand_where_they_may() {
         "<Directory /a>\n<Directory /b>\n</Directory>\n</Directory>",
         "<Directory> cannot occur within <Directory> section",
     );
-    check_error("<Location /a>\n<Files b>\n</Files>\n</Location>", "<Files> cannot occur within <Location> section");
+    check_error(
+        "<Location /a>\n<Files b>\n</Files>\n</Location>",
+        "<Files> cannot occur within <Location> section",
+    );
     check_error(
         "<VirtualHost *:80>\n<VirtualHost *:81>\n</VirtualHost>\n</VirtualHost>",
         "<VirtualHost> cannot occur within <VirtualHost> section",
@@ -249,7 +267,10 @@ fn sections_stand_where_they_may() {
     check_error("<Location a>\n</Location>", "<Location> path must begin with a slash");
     check_error("<FilesMatch \"(\">\n</FilesMatch>", "Regex could not be compiled");
     check_error("ServerAlias a", "ServerAlias not allowed outside of a section");
-    check_error("<RequireAll>\nRequire all granted\n</RequireAll>", "<RequireAll> not allowed outside of a section");
+    check_error(
+        "<RequireAll>\nRequire all granted\n</RequireAll>",
+        "<RequireAll> not allowed outside of a section",
+    );
 }
 
 #[test]
@@ -271,19 +292,28 @@ fn what_is_not_supported_yet_says_so() {
     check_error("ErrorLog syslog", "ErrorLog: syslog is not supported yet");
     check_error("CustomLog \"|cat\" common", "CustomLog: piped logs are not supported yet");
     check_error("CustomLog /dev/null \"%h\" env=x", "CustomLog: conditions are not supported yet");
-    check_error("<Directory />\nRequire valid-user\n</Directory>", "Require valid-user is not supported yet");
+    check_error(
+        "<Directory />\nRequire valid-user\n</Directory>",
+        "Require valid-user is not supported yet",
+    );
 }
 
 #[test]
 fn the_machine_is_asked() {
     check_warning("DocumentRoot /no/such/folder", "DocumentRoot [/no/such/folder] does not exist");
     check_error("DocumentRoot /dev/null", "DocumentRoot '/dev/null' is not a directory");
-    check_error("User no-such-user-here", "bad user name no-such-user-here: this machine has no such user");
+    check_error(
+        "User no-such-user-here",
+        "bad user name no-such-user-here: this machine has no such user",
+    );
     let user = config("User root\nGroup #7").server;
     assert_eq!(user.user.map(|user| user.id), Some(0));
     assert_eq!(user.group.map(|group| group.id), Some(7));
     let missing = errors("Listen 80\nTypesConfig /no/such/file");
-    assert!(missing[0].starts_with("could not open mime types config file /no/such/file"), "{missing:?}");
+    assert!(
+        missing[0].starts_with("could not open mime types config file /no/such/file"),
+        "{missing:?}"
+    );
     check_error("Mutex fcntl:/no/such mpm-accept", "Invalid Mutex directory: /no/such");
 }
 
@@ -320,7 +350,11 @@ fn virtual_hosts_inherit_what_they_do_not_say() {
     assert_eq!(index, 2);
     assert!(!two.settings.core.keep_alive());
     assert_eq!(two.access_logs[0].path, Path::new("/dev/stderr"));
-    assert_eq!(two.settings.core.encoded_slashes(), Default::default(), "this one is not inherited");
+    assert_eq!(
+        two.settings.core.encoded_slashes(),
+        Default::default(),
+        "this one is not inherited"
+    );
     assert_eq!(host("three.example").0, 1, "the first host of the address");
     assert_eq!(config.host_for(local("127.0.0.1:81"), None).0, 0, "the main server");
 }
@@ -360,7 +394,11 @@ fn sections_apply_in_apaches_order() {
 #[test]
 fn files_within_a_directory_hold_there_only() {
     let text = "DocumentRoot /\n<Directory /a>\n<Files *.txt>\nRequire all denied\n</Files>\n</Directory>\n";
-    let client = Client { address: local("192.0.2.1:1").ip(), local: local("192.0.2.2:80").ip(), method: "GET" };
+    let client = Client {
+        address: local("192.0.2.1:1").ip(),
+        local: local("192.0.2.2:80").ip(),
+        method: "GET",
+    };
     check_path(text, "/a/b/f.txt", |settings| !settings.authz.grants(&client));
     check_path(text, "/a/b/f.html", |settings| settings.authz.grants(&client));
     check_path(text, "/b/f.txt", |settings| settings.authz.grants(&client));
@@ -425,7 +463,10 @@ fn require_trees_that_make_no_sense_are_errors() {
         "<RequireAll> directive contains no authorization directives",
     );
     check_error(&within("Require ip 10.300"), "Require: ip address '10.300' appears to be invalid");
-    check_error(&within("Require all grantd"), "Require: Argument for 'Require all' must be 'granted' or 'denied'");
+    check_error(
+        &within("Require all grantd"),
+        "Require: Argument for 'Require all' must be 'granted' or 'denied'",
+    );
     check_error(&within("Require evrybody"), "Require: Unknown Authz provider: evrybody");
     check_error(
         &within("<RequireAll>\nOptions None\nRequire all granted\n</RequireAll>"),
@@ -437,7 +478,11 @@ fn require_trees_that_make_no_sense_are_errors() {
 fn a_deeper_require_replaces_the_outer_one() {
     let text = "DocumentRoot /\n<Directory />\nRequire all denied\n</Directory>\n\
         <Directory /a>\nRequire all granted\n</Directory>";
-    let client = Client { address: local("192.0.2.1:1").ip(), local: local("192.0.2.2:80").ip(), method: "GET" };
+    let client = Client {
+        address: local("192.0.2.1:1").ip(),
+        local: local("192.0.2.2:80").ip(),
+        method: "GET",
+    };
     check_path(text, "/a/f", |settings| settings.authz.grants(&client));
     check_path(text, "/b/f", |settings| !settings.authz.grants(&client));
 }
@@ -499,7 +544,11 @@ fn a_folder_is_served_by_a_text() {
         let text = "Options Indexes SymLinksBeneath";
         super::tests::config(text).main().base().core.options()
     });
-    let client = Client { address: local("127.0.0.1:1").ip(), local: local("127.0.0.1:1").ip(), method: "GET" };
+    let client = Client {
+        address: local("127.0.0.1:1").ip(),
+        local: local("127.0.0.1:1").ip(),
+        method: "GET",
+    };
     assert!(settings.authz.grants(&client));
 }
 

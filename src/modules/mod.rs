@@ -22,6 +22,7 @@ pub mod dir;
 pub mod log_config;
 pub mod mime;
 pub mod mpm_common;
+pub mod sections;
 pub mod status;
 pub mod unixd;
 
@@ -88,6 +89,13 @@ impl Module {
         let host = self.host.iter().map(Directive::describe);
         server.chain(host).chain(self.directory.iter().map(Directive::describe))
     }
+}
+
+/// The text of `docs/directives.md`: every directive and section, the language's own among them.
+pub fn reference() -> String {
+    let rows = ALL.iter().flat_map(|module| module.descriptions().map(|row| (module.name, row)));
+    let language = herdgate_conf::READ_TIME.iter().map(|row| ("core", *row));
+    herdgate_conf::reference::markdown(rows.chain(language).chain(sections::ALL.iter().copied()))
 }
 
 /// A row with the settings that it writes to.
@@ -171,7 +179,11 @@ mod tests {
         for row in Row::all() {
             let row = row.describe();
             assert!(row.docs.ends_with('.'), "{}: the docs are sentences", row.name);
-            assert!(row.syntax.starts_with(row.name), "{}: the syntax begins with the name", row.name);
+            assert!(
+                row.syntax.starts_with(row.name),
+                "{}: the syntax begins with the name",
+                row.name
+            );
             assert!(!row.contexts.is_empty(), "{} may stand nowhere", row.name);
         }
     }
@@ -200,7 +212,8 @@ mod tests {
         let mpm = &server.mpm;
         let limits = &mpm.limits;
         // Geometry has the defaults of these, and its own tests; it must agree with the rows.
-        let number = |written: Option<(i64, _)>, default: i64| written.map_or(default, |(it, _)| it);
+        let number =
+            |written: Option<(i64, _)>, default: i64| written.map_or(default, |(it, _)| it);
         let geometry = [
             number(limits.min_spare_servers, 5),
             number(limits.max_spare_servers, 10),
@@ -211,7 +224,10 @@ mod tests {
         ];
         let mpm = (
             (mpm.backlog(), mpm.gate(), mpm.connections_per_child_max()),
-            (mpm.graceful_shutdown_timeout(), limits.async_factor.map_or(2.0, |(factor, _)| factor)),
+            (
+                mpm.graceful_shutdown_timeout(),
+                limits.async_factor.map_or(2.0, |(factor, _)| factor),
+            ),
         );
         let server = (server.core.tokens(), server.status.extended());
         let core = &host.core;
@@ -222,8 +238,18 @@ mod tests {
         );
         let core = &dir.core;
         let core = (
-            (core.options(), core.accept_path_info(), core.default_charset(), core.canonical_name()),
-            (core.canonical_physical_port(), core.signature(), core.error_document(404), core.forced_type()),
+            (
+                core.options(),
+                core.accept_path_info(),
+                core.default_charset(),
+                core.canonical_name(),
+            ),
+            (
+                core.canonical_physical_port(),
+                core.signature(),
+                core.error_document(404),
+                core.forced_type(),
+            ),
             (core.etag(), core.sendfile(), core.mmap(), core.body_bytes_max()),
             (core.log_levels().level("core"), core.hidden_files()),
         );
@@ -236,9 +262,21 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_has_everything() {
+        let text = reference();
+        let names = Row::all().map(|row| row.describe().name);
+        for name in names.chain(["<VirtualHost>", "<RequireAny>", "<IfModule>", "Include"]) {
+            assert!(text.contains(&format!("### `{name}`")), "{name} is missing");
+        }
+    }
+
+    #[test]
     fn modules_are_known_by_name_and_file() {
         assert_eq!(Module::named("mime_module").map(|module| module.file), Some("mod_mime.c"));
-        assert_eq!(Module::named("prefork.c").map(|module| module.name), Some("mpm_prefork_module"));
+        assert_eq!(
+            Module::named("prefork.c").map(|module| module.name),
+            Some("mpm_prefork_module")
+        );
         assert!(Module::named("rewrite_module").is_none());
     }
 }

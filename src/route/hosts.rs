@@ -161,3 +161,148 @@ fn bare_name<'b>(name: &[u8], buffer: &'b mut [u8; NAME_BYTES_MAX]) -> Option<&'
     copy.make_ascii_lowercase();
     std::str::from_utf8(copy).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A virtual host for tests: its addresses, its names, its arguments.
+    #[derive(Debug, Clone)]
+    struct Virtual {
+        keys: Vec<Key>,
+        names: Vec<String>,
+        arguments: Vec<String>,
+    }
+
+    fn virtual_host(addresses: &[&str], names: &[&str]) -> Virtual {
+        let any = |text: &str| text == "*";
+        let key = |address: &&str| {
+            let (host, port) = address.rsplit_once(':').unwrap();
+            let host = host.trim_matches(['[', ']']);
+            Key {
+                address: (!any(host)).then(|| host.parse().unwrap()),
+                port: (!any(port)).then(|| port.parse().unwrap()),
+            }
+        };
+        let owned = |texts: &[&str]| texts.iter().map(|text| text.to_string()).collect();
+        Virtual {
+            keys: addresses.iter().map(key).collect(),
+            names: owned(names),
+            arguments: vec![],
+        }
+    }
+
+    fn table(hosts: &[Virtual]) -> HostTable {
+        HostTable::new(hosts.iter().enumerate().map(|(place, host)| Entry {
+            host: place + 1,
+            keys: &host.keys,
+            names: host.names.iter().map(String::as_str).collect(),
+            arguments: host.arguments.iter().map(String::as_str).collect(),
+        }))
+    }
+
+    fn hosts() -> Vec<Virtual> {
+        let mut named = virtual_host(&["192.0.2.1:80"], &["five"]);
+        named.arguments.push("by-argument".into());
+        vec![
+            virtual_host(&["*:80"], &["one", "*.wild"]),
+            virtual_host(&["*:80"], &["two", "exact.wild"]),
+            virtual_host(&["*:*"], &["three"]),
+            virtual_host(&["192.0.2.1:*"], &["four"]),
+            named,
+            virtual_host(&["[2001:db8::1]:443", "*:80"], &["six"]),
+        ]
+    }
+
+    #[track_caller]
+    fn check(local: &str, name: &str, expected: HostIndex) {
+        let name = Some(name.as_bytes()).filter(|name| !name.is_empty());
+        assert_eq!(table(&hosts()).select(local.parse().unwrap(), name), expected);
+    }
+
+    #[test]
+    fn the_best_address_decides_before_the_name() {
+        check("198.51.100.1:80", "two", 2);
+        check("198.51.100.1:80", "three", 1);
+        check("198.51.100.1:8080", "two", 3);
+        check("192.0.2.1:8080", "one", 4);
+        check("192.0.2.1:80", "one", 5);
+        check("[::ffff:192.0.2.1]:80", "four", 5);
+        check("[2001:db8::1]:443", "one", 6);
+        check("[2001:db8::1]:80", "six", 6);
+        assert_eq!(table(&[]).select("192.0.2.1:80".parse().unwrap(), None), MAIN);
+    }
+
+    #[test]
+    fn names_are_compared_without_case_port_and_dot() {
+        check("198.51.100.1:80", "TWO", 2);
+        check("198.51.100.1:80", "two.", 2);
+        check("198.51.100.1:80", "Two.:8080", 2);
+        check("198.51.100.1:80", "", 1);
+        check("198.51.100.1:80", "[::1]:80", 1);
+        check("192.0.2.1:80", "by-argument", 5);
+        check("198.51.100.1:80", &"x".repeat(1000), 1);
+    }
+
+    #[test]
+    fn file_order_decides_between_pattern_and_exact_name() {
+        check("198.51.100.1:80", "any.wild", 1);
+        check("198.51.100.1:80", "exact.wild", 1);
+    }
+
+    #[test]
+    fn only_addresses_need_the_local_address() {
+        assert!(!table(&hosts()[..3]).needs_local_address());
+        assert!(table(&hosts()).needs_local_address());
+        assert_eq!(table(&hosts()).first("192.0.2.1:80".parse().unwrap()), 5);
+        assert_eq!(table(&hosts()[3..]).first("192.0.2.9:81".parse().unwrap()), MAIN);
+    }
+
+    /// The rules as they are written in Apache's manual, one after the other.
+    fn naive(hosts: &[Virtual], local: SocketAddr, name: &str) -> HostIndex {
+        let (address, port) = (Some(local.ip()), Some(local.port()));
+        for (address, port) in [(address, port), (address, None), (None, port), (None, None)] {
+            let of_address: Vec<usize> = (0..hosts.len())
+                .filter(|place| hosts[*place].keys.contains(&Key { address, port }))
+                .collect();
+            let has_name = |place: &&usize| {
+                hosts[**place].names.iter().any(|known| {
+                    pattern::matches(known.as_bytes(), name.as_bytes(), Slash::IsOrdinary)
+                })
+            };
+            if let Some(first) = of_address.first() {
+                return of_address.iter().find(has_name).unwrap_or(first) + 1;
+            }
+        }
+        MAIN
+    }
+
+    fn any_host() -> impl Strategy<Value = Virtual> {
+        let address = proptest::sample::select(vec![
+            "*:80",
+            "*:81",
+            "*:*",
+            "10.0.0.1:80",
+            "10.0.0.1:*",
+            "10.0.0.2:81",
+        ]);
+        let name = proptest::sample::select(vec!["a", "b", "c.a", "*.a", "?", "*"]);
+        let addresses = proptest::collection::vec(address, 1..3);
+        (addresses, proptest::collection::vec(name, 0..3))
+            .prop_map(|(addresses, names)| virtual_host(&addresses, &names))
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_manual(
+            hosts in proptest::collection::vec(any_host(), 0..6),
+            local in proptest::sample::select(vec!["10.0.0.1:80", "10.0.0.1:81", "10.0.0.2:81", "10.0.0.3:80"]),
+            name in proptest::sample::select(vec!["a", "b", "c.a", "d.a", "zz"]),
+        ) {
+            let local = local.parse().unwrap();
+            let found = table(&hosts).select(local, Some(name.as_bytes()));
+            prop_assert_eq!(found, naive(&hosts, local, name));
+        }
+    }
+}

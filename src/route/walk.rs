@@ -84,3 +84,242 @@ impl Walk {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::sections::{DirectoryPath, Matcher, Section};
+    use herdgate_conf::Context;
+    use proptest::prelude::*;
+    use regex::bytes::Regex;
+
+    /// Settings that the named directives make, in this order.
+    fn settings(lines: &[&str]) -> DirSettings {
+        let mut nothing = NoModules;
+        let input = herdgate_conf::Input::Text { name: "test".into(), text: lines.join("\n") };
+        let reading = herdgate_conf::read(&[input], Default::default(), &mut nothing);
+        let mut settings = DirSettings::default();
+        let place = herdgate_conf::Place {
+            sources: &reading.sources,
+            base: Path::new("/"),
+            context: Context::Directory,
+        };
+        for node in &reading.tree.nodes {
+            let line = node.line();
+            let Some(crate::modules::Row::Directory(row)) =
+                crate::modules::Row::named(&line.name.text)
+            else {
+                panic!("{} is no directory's", line.name.text);
+            };
+            assert_eq!(row.obey(&mut settings, line, &place), []);
+        }
+        settings
+    }
+
+    struct NoModules;
+
+    impl herdgate_conf::Host for NoModules {
+        fn module_loaded(&self, _: &str) -> bool {
+            false
+        }
+        fn load_module(&mut self, _: &str, _: &str) -> Result<(), herdgate_conf::Problem> {
+            Ok(())
+        }
+        fn knows_directive(&self, _: &str) -> bool {
+            false
+        }
+        fn knows_section(&self, _: &str) -> bool {
+            false
+        }
+        fn version(&self) -> [u32; 3] {
+            [2, 4, 0]
+        }
+    }
+
+    const LINES: &[&str] = &[
+        "Options Indexes",
+        "Options +MultiViews -Indexes",
+        "Options None",
+        "DirectoryIndex a.html",
+        "DirectoryIndex b.html",
+        "AddType text/x-one .x",
+        "AddType text/x-two .x .y",
+        "RemoveType .x",
+        "AddEncoding gzip .x",
+        "ErrorDocument 404 /one",
+        "ErrorDocument 404 default",
+        "ErrorDocument 500 text",
+        "Require all granted",
+        "Require all denied",
+        "FileETag All",
+        "FileETag -INode",
+        "LogLevel debug",
+        "LogLevel dir:info",
+        "ForceType text/plain",
+        "ForceType None",
+        "IndexIgnore *.bak",
+        "IndexOptions FancyIndexing",
+        "IndexOptions +FoldersFirst",
+        "EnableSendfile Off",
+        "HiddenFiles Hide",
+        "FallbackResource /index.html",
+        "AddDefaultCharset utf-8",
+    ];
+
+    fn any_settings() -> impl Strategy<Value = DirSettings> {
+        let line = proptest::sample::select(LINES);
+        proptest::collection::vec(line, 0..4).prop_map(|lines| settings(&lines))
+    }
+
+    /// What can be seen of settings; what is equal here answers alike.
+    fn seen(settings: &DirSettings) -> String {
+        let core = &settings.core;
+        let client = crate::modules::authz_core::Client {
+            address: "192.0.2.1".parse().unwrap(),
+            local: "192.0.2.2".parse().unwrap(),
+            method: "GET",
+        };
+        let types = crate::modules::mime::TypeMap::parse("text/x-table x y");
+        let media = ["f.x", "f.y"]
+            .map(|name| crate::modules::mime::describe(settings, &types, name.as_bytes()));
+        format!(
+            "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+            core.options(),
+            (core.error_document(404), core.error_document(500), core.forced_type()),
+            core.etag(),
+            core.log_levels(),
+            (core.sendfile(), core.hidden_files(), core.default_charset()),
+            settings.dir.index().collect::<Vec<_>>(),
+            settings.dir.fallback(),
+            settings.authz.grants(&client),
+            settings.autoindex.options(),
+            settings.autoindex.ignore(),
+            media,
+        )
+    }
+
+    fn any_matcher() -> impl Strategy<Value = Matcher> {
+        let directory = |path: &str| Matcher::Directory(DirectoryPath::new(Path::new(path)));
+        let regex = |text: &str| Regex::new(text).unwrap();
+        proptest::sample::select(vec![
+            directory("/"),
+            directory("/a"),
+            directory("/a/b"),
+            directory("/a/*"),
+            directory("/*/b/"),
+            Matcher::DirectoryPattern(regex("^/a")),
+            Matcher::DirectoryPattern(regex("b/")),
+            Matcher::File("f".into()),
+            Matcher::File("*".into()),
+            Matcher::FilePattern(regex("[fg]$")),
+            Matcher::Location("/".into()),
+            Matcher::Location("/a".into()),
+            Matcher::Location("/*/f".into()),
+            Matcher::LocationPattern(regex("b")),
+        ])
+    }
+
+    fn any_section() -> impl Strategy<Value = Arc<Section>> {
+        (any_matcher(), any_settings()).prop_map(|(matcher, settings)| {
+            Arc::new(Section { matcher, settings, files: Vec::new() })
+        })
+    }
+
+    /// Apache's order, by sorting everything that matches.
+    fn naive(
+        base: &DirSettings,
+        main: &[Arc<Section>],
+        host: &[Arc<Section>],
+        path: &str,
+    ) -> DirSettings {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let rank = |section: &Section| match &section.matcher {
+            // A plain regular expression says what a path's section covers.
+            Matcher::Directory(directory) => {
+                let text = directory.to_string();
+                let text = if text == "/" { "" } else { &text };
+                let regex = format!("^{}(/|$)", text.replace('*', "[^/]*"));
+                Regex::new(&regex)
+                    .unwrap()
+                    .is_match(path.as_bytes())
+                    .then(|| (1, text.matches('/').count()))
+            }
+            Matcher::DirectoryPattern(regex) => regex.is_match(path.as_bytes()).then_some((2, 0)),
+            Matcher::File(wanted) => (wanted == name || wanted == "*").then_some((3, 0)),
+            Matcher::FilePattern(regex) => regex.is_match(name.as_bytes()).then_some((3, 0)),
+            Matcher::Location(wanted) if wanted == "/*/f" => {
+                Regex::new("^/[^/]*/f$").unwrap().is_match(path.as_bytes()).then_some((4, 0))
+            }
+            Matcher::Location(wanted) => {
+                let below = format!("{}/", wanted.trim_end_matches('/'));
+                (path == wanted || path.starts_with(&below)).then_some((4, 0))
+            }
+            Matcher::LocationPattern(regex) => regex.is_match(path.as_bytes()).then_some((4, 0)),
+        };
+        let sections = main.iter().chain(host);
+        let mut matching: Vec<_> =
+            sections.filter_map(|section| Some((rank(section)?, section))).collect();
+        matching.sort_by_key(|(rank, _)| *rank);
+        matching
+            .iter()
+            .fold(base.clone(), |outer, (_, inner)| DirSettings::merge(&outer, &inner.settings))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn merging_is_associative(a in any_settings(), b in any_settings(), c in any_settings()) {
+            let left = DirSettings::merge(&DirSettings::merge(&a, &b), &c);
+            let right = DirSettings::merge(&a, &DirSettings::merge(&b, &c));
+            prop_assert_eq!(seen(&left), seen(&right));
+        }
+
+        #[test]
+        fn empty_settings_change_nothing(a in any_settings()) {
+            let empty = DirSettings::default();
+            prop_assert_eq!(seen(&DirSettings::merge(&a, &empty)), seen(&a));
+            prop_assert_eq!(seen(&DirSettings::merge(&empty, &a)), seen(&a));
+        }
+
+        #[test]
+        fn sections_merge_in_apaches_order(
+            base in any_settings(),
+            main in proptest::collection::vec(any_section(), 0..5),
+            host in proptest::collection::vec(any_section(), 0..5),
+        ) {
+            let walk = Walk::new(base.clone(), Sections::new(&main, &host));
+            let mut cache = MergeCache::default();
+            for path in ["/", "/a", "/a/f", "/a/b/f", "/a/b/c/g", "/ab/b/f", "/x/f"] {
+                let expected = naive(&base, &main, &host, path);
+                // Asked twice, since the second answer comes from the cache.
+                for _ in 0..2 {
+                    let found = walk.settings(path.as_bytes(), Some(Path::new(path)), &mut cache);
+                    prop_assert_eq!(seen(&found), seen(&expected), "{}", path);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_cache_does_not_grow_for_ever_and_tells_hosts_apart() {
+        let section = |number: usize| {
+            let path = format!("/{number}");
+            let matcher = Matcher::Location(path);
+            let settings = settings(&["Options None"]);
+            Arc::new(Section { matcher, settings, files: Vec::new() })
+        };
+        let sections: Vec<_> = (0..COMBINATIONS_MAX + 10).map(section).collect();
+        let many = Walk::new(DirSettings::default(), Sections::new(&sections, &[]));
+        let other = Walk::new(settings(&["DirectoryIndex other"]), Sections::new(&sections, &[]));
+        let mut cache = MergeCache::default();
+        for number in 0..COMBINATIONS_MAX + 10 {
+            let path = format!("/{number}");
+            many.settings(path.as_bytes(), None, &mut cache);
+        }
+        assert!(cache.merged.len() <= COMBINATIONS_MAX);
+        many.settings(b"/7", None, &mut cache);
+        let found = other.settings(b"/7", None, &mut cache);
+        assert!(found.dir.index().eq(["other"]));
+    }
+}

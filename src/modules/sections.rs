@@ -1,0 +1,135 @@
+//! The sections: what stands between `<Name …>` and `</Name>`. `config::load` obeys them; here they are described.
+
+use herdgate_conf::{Context, Description, Overrides};
+
+use super::{HOST, SECTION, SERVER};
+
+/// Every section that can be opened, with its module. Conditions such as `<IfModule>` belong to the language.
+pub const ALL: &[(&str, Description)] = &[
+    (
+        "core",
+        section(
+            "<VirtualHost>",
+            "<VirtualHost address[:port]...>",
+            SERVER,
+            Overrides::NONE,
+            "A host of its own at these addresses: `*` is any, and so is `_default_`; without a port, or with `*` for \
+             it, any port. Among the hosts of the best matching address the first one with the name that the client \
+             asks for answers, else the first one. A host with an address of its own hides those at `*` from whoever \
+             connects there.",
+        ),
+    ),
+    (
+        "core",
+        section(
+            "<Directory>",
+            "<Directory folder>",
+            HOST,
+            Overrides::NONE,
+            "Settings for a folder and all that lies in it. `*`, `?` and `[…]` are wildcards that do not cross a slash; \
+             after `~` stands a regular expression. Shorter paths apply before longer ones.",
+        ),
+    ),
+    (
+        "core",
+        section(
+            "<DirectoryMatch>",
+            "<DirectoryMatch regex>",
+            HOST,
+            Overrides::NONE,
+            "Settings for files in whose path the regular expression is found. They apply after all plain <Directory> \
+             sections.",
+        ),
+    ),
+    (
+        "core",
+        section(
+            "<Files>",
+            "<Files name>",
+            FILES,
+            Overrides::ALL,
+            "Settings for files of this name, wherever they lie, or within the <Directory> around it. `*`, `?` and `[…]` are \
+             wildcards; after `~` stands a regular expression. They apply after <Directory>.",
+        ),
+    ),
+    (
+        "core",
+        section(
+            "<FilesMatch>",
+            "<FilesMatch regex>",
+            FILES,
+            Overrides::ALL,
+            "Settings for files in whose name the regular expression is found.",
+        ),
+    ),
+    (
+        "core",
+        section(
+            "<Location>",
+            "<Location URL-path>",
+            HOST,
+            Overrides::NONE,
+            "Settings for a URL path and all that lies below it. With `*`, `?` or `[…]` the whole path must match; after `~` \
+             stands a regular expression. They apply last, in the order of the file.",
+        ),
+    ),
+    (
+        "core",
+        section(
+            "<LocationMatch>",
+            "<LocationMatch regex>",
+            HOST,
+            Overrides::NONE,
+            "Settings for URL paths in which the regular expression is found.",
+        ),
+    ),
+    (
+        "authz_core_module",
+        section(
+            "<RequireAll>",
+            "<RequireAll>",
+            SECTION,
+            Overrides::AUTH_CONFIG,
+            "Holds if at least one Require in it holds and none fails.",
+        ),
+    ),
+    (
+        "authz_core_module",
+        section(
+            "<RequireAny>",
+            "<RequireAny>",
+            SECTION,
+            Overrides::AUTH_CONFIG,
+            "Holds if one Require in it holds. Requires without a container are in such a one.",
+        ),
+    ),
+    (
+        "authz_core_module",
+        section(
+            "<RequireNone>",
+            "<RequireNone>",
+            SECTION,
+            Overrides::AUTH_CONFIG,
+            "Fails if one Require in it holds, and says nothing otherwise.",
+        ),
+    ),
+];
+
+/// In `<Directory>`, but in no other section.
+const FILES: &[Context] =
+    &[Context::Server, Context::VirtualHost, Context::Directory, Context::Htaccess];
+
+/// The names without brackets.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|(_, section)| section.name.trim_matches(['<', '>']))
+}
+
+const fn section(
+    name: &'static str,
+    syntax: &'static str,
+    contexts: &'static [Context],
+    overrides: Overrides,
+    docs: &'static str,
+) -> Description {
+    Description { name, syntax, default: None, contexts, overrides, docs }
+}
