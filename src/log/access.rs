@@ -10,6 +10,7 @@
 
 use super::clock::{LogClock, Moment};
 use crate::http::escape::push_log;
+use crate::http::head::Head;
 use smallvec::SmallVec;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -34,6 +35,12 @@ pub struct NoFields;
 impl Fields for NoFields {
     fn field(&self, _name: &str) -> Option<&[u8]> {
         None
+    }
+}
+
+impl Fields for Head<'_> {
+    fn field(&self, name: &str) -> Option<&[u8]> {
+        self.header(name)
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The zone is looked up once; the common form `21/Nov/2026:09:36:25 +0000` is rebuilt once a second.
 
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use std::fmt::Write as _;
@@ -21,6 +23,12 @@ impl Moment {
         let now = Timestamp::now();
         // The crate counts nanoseconds of a time before the epoch downwards; a clock set there is not worth more code.
         Moment { secs: now.as_second(), nanos: now.subsec_nanosecond().unsigned_abs() }
+    }
+
+    /// The time since `earlier`; zero if the clock was set back meanwhile.
+    pub fn since(self, earlier: Moment) -> Duration {
+        let nanos = |moment: Moment| i128::from(moment.secs) * 1_000_000_000 + i128::from(moment.nanos);
+        Duration::from_nanos(u64::try_from(nanos(self) - nanos(earlier)).unwrap_or(0))
     }
 
     /// Microseconds within the second.

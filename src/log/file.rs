@@ -16,6 +16,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 /// A batch gives its memory back after a turn that needed more than this.
 const BATCH_BYTES_KEPT: usize = 64 * 1024;
@@ -119,7 +120,7 @@ impl LogBatch {
 
     /// Writes what was collected, one `write` for each log, and is empty afterwards. What cannot be
     /// written is lost: a server that stops answering because its log disk is full helps nobody.
-    pub fn flush(&mut self, logs: &[LogFile]) {
+    pub fn flush(&mut self, logs: &[Arc<LogFile>]) {
         if !self.pending {
             return;
         }
@@ -165,8 +166,10 @@ mod tests {
     #[test]
     fn batch_keeps_logs_apart_and_is_empty_after_a_flush() {
         let root = tempfile::tempdir().unwrap();
-        let logs: Vec<_> =
-            ["a", "b"].iter().map(|n| LogFile::open(&root.path().join(n)).unwrap()).collect();
+        let logs: Vec<_> = ["a", "b"]
+            .iter()
+            .map(|n| Arc::new(LogFile::open(&root.path().join(n)).unwrap()))
+            .collect();
         let mut batch = LogBatch::default();
         batch.line(LogId(1)).extend_from_slice(b"one\n");
         batch.line(LogId(0)).extend_from_slice(b"zero\n");

@@ -12,9 +12,11 @@ pub mod access;
 pub mod clock;
 pub mod error;
 pub mod file;
+pub mod logs;
 
 pub use crate::modules::core::{Level, LogLevels};
 pub use access::{Format, Record};
 pub use clock::{LogClock, Moment};
 pub use error::{ErrorLog, Quoted};
 pub use file::{LogBatch, LogFile, LogId};
+pub use logs::Logs;

@@ -1,0 +1,122 @@
+//! # All logs of a configuration, open
+//!
+//! - Hosts that name the same file share one descriptor, and their lines leave in one batch.
+//! - Opening is part of a reload's transaction: one file that cannot be opened, and nothing has changed.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::access::{Format, Record};
+use super::clock::LogClock;
+use super::error::ErrorLog;
+use super::file::{LogBatch, LogFile, LogId};
+use crate::config::{Config, Host};
+use crate::modules::core::LogTarget;
+use crate::route::hosts::{HostIndex, MAIN};
+
+/// The open logs of one generation.
+#[derive(Debug)]
+pub struct Logs {
+    files: Vec<Arc<LogFile>>,
+    /// Indexed by [`HostIndex`].
+    hosts: Vec<HostLogs>,
+}
+
+#[derive(Debug)]
+struct HostLogs {
+    error: ErrorLog,
+    access: Vec<(LogId, Arc<Format>)>,
+}
+
+/// A log that cannot be opened.
+#[derive(Debug)]
+pub struct CannotOpen {
+    /// Which one.
+    pub path: PathBuf,
+    /// Why.
+    pub error: io::Error,
+}
+
+impl fmt::Display for CannotOpen {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "open log {}: {}", self.path.display(), self.error)
+    }
+}
+
+impl std::error::Error for CannotOpen {}
+
+impl Logs {
+    /// Opens every log that `config` names.
+    ///
+    /// # Errors
+    /// The first that cannot be opened.
+    pub fn open(config: &Config) -> Result<Logs, CannotOpen> {
+        let mut opening = Opening::default();
+        let hosts: Result<Vec<_>, _> =
+            config.hosts.iter().map(|host| opening.host_logs(host)).collect();
+        let hosts = hosts?;
+        Ok(Logs { files: opening.files, hosts })
+    }
+
+    /// The error log of the server as a whole.
+    pub fn main(&self) -> &ErrorLog {
+        self.error(MAIN)
+    }
+
+    /// The error log of one host.
+    pub fn error(&self, host: HostIndex) -> &ErrorLog {
+        &self.hosts[host].error
+    }
+
+    /// Adds a request's line to each access log of the host that answered.
+    pub fn record(
+        &self,
+        host: HostIndex,
+        record: &Record<'_>,
+        batch: &mut LogBatch,
+        clock: &mut LogClock,
+    ) {
+        for (log, format) in &self.hosts[host].access {
+            format.write(batch.line(*log), record, clock);
+        }
+    }
+
+    /// Writes what a turn has gathered.
+    pub fn flush(&self, batch: &mut LogBatch) {
+        batch.flush(&self.files);
+    }
+}
+
+/// The files that are open so far, with their names.
+#[derive(Default)]
+struct Opening {
+    paths: Vec<PathBuf>,
+    files: Vec<Arc<LogFile>>,
+}
+
+impl Opening {
+    fn host_logs(&mut self, host: &Host) -> Result<HostLogs, CannotOpen> {
+        let LogTarget::File(path) = &host.error_log;
+        let LogId(error) = self.open(path)?;
+        let access = host.access_logs.iter().map(|log| {
+            let opened = self.open(&log.path)?;
+            Ok((opened, Arc::clone(&log.format)))
+        });
+        let access = access.collect::<Result<_, _>>()?;
+        let levels = host.base().core.log_levels().clone();
+        Ok(HostLogs { error: ErrorLog::new(Arc::clone(&self.files[error]), levels), access })
+    }
+
+    fn open(&mut self, path: &Path) -> Result<LogId, CannotOpen> {
+        if let Some(known) = self.paths.iter().position(|known| known == path) {
+            return Ok(LogId(known));
+        }
+        let file =
+            LogFile::open(path).map_err(|error| CannotOpen { path: path.to_path_buf(), error })?;
+        self.paths.push(path.to_path_buf());
+        self.files.push(Arc::new(file));
+        Ok(LogId(self.files.len() - 1))
+    }
+}

@@ -1,0 +1,211 @@
+//! A file: does the client have it already, which part is wanted, and how it travels.
+
+use std::borrow::Cow;
+use std::io;
+use std::os::fd::AsFd;
+
+use herdgate_sys::file::{Stat, fstat};
+
+use super::{Refusal, Request, Stop};
+use crate::files::content::{self, SMALL_FILE_BYTES_MAX, Span};
+use crate::files::open::Opened;
+use crate::http::conditional::{self, Conditions, Validators, Verdict};
+use crate::http::date;
+use crate::http::etag::{ETag, FileFacts, FileTagParts};
+use crate::http::field::Known;
+use crate::http::method::Method;
+use crate::http::range::{self, ByteRange, RangeLimits, Ranges};
+use crate::http::status::Status;
+use crate::log::{Level, Quoted};
+use crate::modules::core::EtagParts;
+use crate::modules::mime::{self, Media};
+use crate::response::{Body, Fields, Response};
+
+/// A file that shrinks between being measured and being read is measured again, but not for ever.
+const MEASURED_TIMES_MAX: u32 = 3;
+
+/// The body of an answer that has none.
+const NOTHING: Span = Span { offset: 0, length: 0 };
+
+/// The handler's name in the log.
+const HANDLER: &str = "default-handler";
+
+impl Request<'_> {
+    /// Answers with a file, or part of it, or the news that the client has it.
+    pub(super) fn file(&mut self, opened: Opened) -> Result<Response, Stop> {
+        let Opened { fd, mut stat } = opened;
+        for _ in 0..MEASURED_TIMES_MAX {
+            let (mut response, span) = self.represent(&stat)?;
+            if self.is_head() || span.length == 0 {
+                return Ok(response);
+            }
+            if span.length > SMALL_FILE_BYTES_MAX {
+                response.body = Body::File { fd, span };
+                return Ok(response);
+            }
+            match content::read(fd.as_fd(), span, self.access) {
+                Ok(bytes) => {
+                    response.body = Body::Memory(bytes);
+                    return Ok(response);
+                }
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    stat = fstat(fd.as_fd()).map_err(|error| self.unreadable(&error))?;
+                }
+                Err(error) => return Err(self.unreadable(&error)),
+            }
+        }
+        Err(self.unreadable(&io::ErrorKind::UnexpectedEof.into()))
+    }
+
+    fn unreadable(&self, error: &io::Error) -> Stop {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return Stop::WouldBlock;
+        }
+        let file = Quoted(self.place.file());
+        self.log(Level::Error, "core").because(error).say(format_args!("cannot read {file}"));
+        Refusal::stop(Status::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The response to a request for a file that `stat` describes, its body still missing, and which bytes that is.
+    fn represent(&self, stat: &Stat) -> Result<(Response, Span), Stop> {
+        let facts = Facts::new(self, stat);
+        let mut fields = facts.fields();
+        let media = self.media();
+        match self.judge_conditions(&facts) {
+            Verdict::Proceed => {}
+            Verdict::NotModified => {
+                let response = self.file_response(Status::NOT_MODIFIED, fields, None, None);
+                return Ok((response, NOTHING));
+            }
+            // As Apache's default handler: the file's head and no page.
+            Verdict::PreconditionFailed => {
+                let failed = Status::PRECONDITION_FAILED;
+                let response = self.file_response(failed, fields, media.content_type, Some(0));
+                return Ok((response, NOTHING));
+            }
+        }
+        push_list(&mut fields, "Content-Encoding", &media.encodings);
+        push_list(&mut fields, "Content-Language", &media.languages);
+        let mut status = Status::OK;
+        let mut span = Span { offset: 0, length: stat.size };
+        if let Some(part) = self.wanted_range(&facts)? {
+            let mut value = Vec::with_capacity(48);
+            range::push_content_range(&mut value, part, stat.size);
+            fields.push("Content-Range", &value);
+            status = Status::PARTIAL_CONTENT;
+            span = Span { offset: part.start, length: part.len() };
+        }
+        // As Apache, a HEAD says nothing about a length of nothing.
+        let length = Some(span.length).filter(|length| *length > 0 || !self.is_head());
+        Ok((self.file_response(status, fields, media.content_type, length), span))
+    }
+
+    fn file_response(
+        &self,
+        status: Status,
+        fields: Fields,
+        content_type: Option<Cow<'_, str>>,
+        length: Option<u64>,
+    ) -> Response {
+        let content_type = content_type.map(|text| Cow::Owned(text.into_owned()));
+        let response = self.response(status, fields, content_type, Body::Empty, length);
+        Response { handler: Some(HANDLER), ..response }
+    }
+
+    fn media(&self) -> Media<'_> {
+        let file = self.place.file();
+        let name = file.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        mime::describe(&self.place.settings, &self.server.config.server.types, name)
+    }
+
+    fn judge_conditions(&self, facts: &Facts) -> Verdict {
+        if self.for_error {
+            return Verdict::Proceed;
+        }
+        let conditions = Conditions::of(self.head);
+        let (method, now) = (self.head.method(), self.now.secs);
+        conditional::evaluate(method, Status::OK, &facts.validators(), &conditions, now)
+    }
+
+    /// The part that the client wants, if it wants one part. Several parts are answered with the whole, which RFC 9110
+    /// section 14.2 allows.
+    fn wanted_range(&self, facts: &Facts) -> Result<Option<ByteRange>, Stop> {
+        let if_range = self.head.values(Known::IfRange);
+        let wanted = match self.head.single(Known::Range) {
+            Some(wanted)
+                if !self.for_error
+                    && self.head.method() == Method::Get
+                    && conditional::ranges_apply(if_range, &facts.validators(), self.now.secs) =>
+            {
+                wanted
+            }
+            _ => return Ok(None),
+        };
+        match range::parse(wanted, facts.size, &RangeLimits::default()) {
+            Ranges::Whole | Ranges::Multiple(_) => Ok(None),
+            Ranges::Single(part) => Ok(Some(part)),
+            Ranges::Unsatisfiable => {
+                let mut refusal = Refusal::new(Status::RANGE_NOT_SATISFIABLE);
+                let mut value = Vec::with_capacity(32);
+                range::push_unsatisfied_range(&mut value, facts.size);
+                refusal.fields.push("Content-Range", &value);
+                Err(Stop::Refused(refusal))
+            }
+        }
+    }
+}
+
+fn push_list(fields: &mut Fields, name: &'static str, values: &[&str]) {
+    if !values.is_empty() {
+        fields.push(name, values.join(", ").as_bytes());
+    }
+}
+
+/// What names one version of a file.
+struct Facts {
+    size: u64,
+    /// When it last changed, but never later than now: a date in the future would hide the next change.
+    modified_secs: i64,
+    etag: Option<ETag>,
+}
+
+impl Facts {
+    fn new(request: &Request<'_>, stat: &Stat) -> Facts {
+        let (secs, nanos) = stat.modified;
+        let parts = request.place.settings.core.etag();
+        let parts = FileTagParts {
+            inode: parts.contains(EtagParts::INODE),
+            size: parts.contains(EtagParts::SIZE),
+            mtime: parts.contains(EtagParts::MTIME),
+        };
+        let facts = FileFacts { inode: stat.inode, size: stat.size, mtime_us: micros(secs, nanos) };
+        let now_us = micros(request.now.secs, request.now.nanos);
+        Facts {
+            size: stat.size,
+            modified_secs: secs.min(request.now.secs),
+            etag: ETag::of_file(&facts, parts, now_us),
+        }
+    }
+
+    fn validators(&self) -> Validators<'_> {
+        Validators {
+            etag: self.etag.as_ref().map(ETag::parsed),
+            modified_secs: Some(self.modified_secs),
+        }
+    }
+
+    /// The fields that every answer about the file has, a 304 included.
+    fn fields(&self) -> Fields {
+        let mut fields = Fields::default();
+        fields.push("Last-Modified", &date::format(self.modified_secs));
+        if let Some(etag) = &self.etag {
+            fields.push("ETag", etag.as_bytes());
+        }
+        fields.push("Accept-Ranges", b"bytes");
+        fields
+    }
+}
+
+fn micros(secs: i64, nanos: u32) -> i64 {
+    secs.saturating_mul(1_000_000).saturating_add(i64::from(nanos / 1000))
+}

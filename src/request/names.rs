@@ -1,0 +1,74 @@
+//! What the server calls itself in URLs and signatures that it makes: `UseCanonicalName` and its kind.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::{Client, Request};
+use crate::config::{DirSettings, Host};
+use crate::http::head::Head;
+use crate::modules::core::CanonicalName;
+
+/// The port of a URL that names none.
+const HTTP_PORT: u16 = 80;
+
+/// The server's name for itself, as one request sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names<'n> {
+    /// `http`, unless ServerName says otherwise.
+    pub scheme: &'n str,
+    /// The host, an IPv6 address in brackets.
+    pub host: Cow<'n, str>,
+    /// The port.
+    pub port: u16,
+}
+
+impl<'n> Names<'n> {
+    /// The names for a request to `host`. `head` is missing if the request could not be read.
+    pub fn of(
+        host: &'n Host,
+        settings: &DirSettings,
+        head: Option<&Head<'n>>,
+        client: &Client,
+    ) -> Names<'n> {
+        let configured = host.settings.core.name();
+        let scheme = configured.and_then(|name| name.scheme.as_deref()).unwrap_or("http");
+        let local_port = client.local.map(|local| local.port());
+        let configured_port = configured.and_then(|name| name.port).map(u16::from);
+        let asked = match settings.core.canonical_name() {
+            CanonicalName::Off => head.and_then(Head::host).filter(|asked| !asked.name.is_empty()),
+            CanonicalName::On => None,
+        };
+        let physical = local_port.filter(|_| settings.core.canonical_physical_port());
+        match asked {
+            Some(asked) => Names {
+                scheme,
+                host: Cow::Borrowed(asked.name),
+                port: asked.port.or(physical).or(configured_port).unwrap_or(HTTP_PORT),
+            },
+            // A client that names no host has no port in mind either, so the real one is the best guess.
+            None => Names {
+                scheme,
+                host: Cow::Borrowed(&host.name),
+                port: configured_port
+                    .or(physical)
+                    .or(local_port.filter(|_| settings.core.canonical_name() == CanonicalName::Off))
+                    .unwrap_or(HTTP_PORT),
+            },
+        }
+    }
+}
+
+/// `http://host`, with the port unless the scheme implies it: what a Location begins with.
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let implied = if self.scheme == "https" { 443 } else { HTTP_PORT };
+        write!(out, "{}://{}", self.scheme, self.host)?;
+        if self.port == implied { Ok(()) } else { write!(out, ":{}", self.port) }
+    }
+}
+
+impl Request<'_> {
+    pub(super) fn names(&self) -> Names<'_> {
+        Names::of(self.host(), &self.place.settings, Some(self.head), self.client)
+    }
+}

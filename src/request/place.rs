@@ -1,0 +1,207 @@
+//! Where a request leads: its path in one spelling, the file that this is mapped to, and what holds there.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Refusal, Request, Stop};
+use crate::config::DirSettings;
+use crate::files::open::{self, LinkPolicy, Links, OpenError, Opened};
+use crate::http::status::Status;
+use crate::log::{Level, Quoted};
+use crate::modules::core::{AcceptPathInfo, HiddenFiles, Options};
+use crate::route::alias::{Mapped, Unmapped};
+use crate::route::url::{self, UrlError};
+
+/// A path of this server, and what it stands for.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// Decoded and normalised, once the request got that far; before that, as it came.
+    pub(super) path: Vec<u8>,
+    /// The file, existing or not. None if there is no root to look in.
+    pub(super) mapped: Option<Mapped>,
+    /// What holds here.
+    pub(super) settings: Arc<DirSettings>,
+}
+
+impl Place {
+    /// A path of which nothing is known yet.
+    pub(super) fn unknown(path: &[u8], settings: Arc<DirSettings>) -> Place {
+        Place { path: path.to_vec(), mapped: None, settings }
+    }
+
+    /// The file's name; empty if there is none.
+    pub(super) fn file(&self) -> &[u8] {
+        self.mapped.as_ref().map_or(b"", |mapped| mapped.file.as_os_str().as_bytes())
+    }
+
+    /// What a log line calls it.
+    pub(super) fn file_or_path(&self) -> &[u8] {
+        if self.mapped.is_some() { self.file() } else { &self.path }
+    }
+
+    /// Which links are followed on the way here. The strictest of the options counts.
+    pub(super) fn links(&self) -> Links<'_> {
+        let options = self.settings.core.options();
+        let policy = if options.contains(Options::SYM_LINKS_IF_OWNER_MATCH) {
+            LinkPolicy::OwnerMatch
+        } else if options.contains(Options::SYM_LINKS_BENEATH) {
+            LinkPolicy::Beneath
+        } else if options.contains(Options::FOLLOW_SYM_LINKS) {
+            LinkPolicy::Follow
+        } else {
+            LinkPolicy::Refuse
+        };
+        let root = self.mapped.as_ref().map_or(Path::new("/"), |mapped| mapped.root());
+        Links { policy, root: root.as_os_str().as_bytes() }
+    }
+
+    /// Whether `HiddenFiles` lets the path be seen.
+    pub(super) fn is_visible(&self) -> bool {
+        match self.settings.core.hidden_files() {
+            HiddenFiles::Show => true,
+            HiddenFiles::Hide => self.path.split(|byte| *byte == b'/').all(is_visible_name),
+        }
+    }
+}
+
+/// What begins with a dot is hidden, except where RFC 8615 puts what everybody may ask for.
+fn is_visible_name(name: &[u8]) -> bool {
+    !name.starts_with(b".") || name == b".well-known"
+}
+
+impl Request<'_> {
+    /// Brings an encoded path to its one spelling, and finds its file and what holds there.
+    pub(super) fn locate(&mut self, raw_path: &[u8]) -> Result<Place, Stop> {
+        let host = &self.host().settings.core;
+        match url::normalise(raw_path, host.encoded_slashes(), host.merge_slashes()) {
+            Ok(path) => self.locate_normal(path.into_inner().into_owned()),
+            Err(error) => Err(self.malformed_path(raw_path, error)),
+        }
+    }
+
+    /// As [`Request::locate`], for a path that is decoded and normalised.
+    pub(super) fn locate_normal(&mut self, path: Vec<u8>) -> Result<Place, Stop> {
+        let host = self.host();
+        match host.map(&path) {
+            Ok(mapped) => {
+                let settings = host.settings_for(&path, &mapped.file, self.cache);
+                Ok(Place { path, mapped: Some(mapped), settings })
+            }
+            Err(Unmapped::NoRoot) => {
+                let settings = host.settings_for_url(&path, self.cache);
+                Ok(Place { path, mapped: None, settings })
+            }
+            Err(Unmapped::Escapes) => {
+                self.log(Level::Error, "core").say(format_args!(
+                    "AH00127: Cannot map {} to file",
+                    Quoted(self.head.request_line())
+                ));
+                Err(Refusal::stop(Status::FORBIDDEN))
+            }
+        }
+    }
+
+    fn malformed_path(&self, raw_path: &[u8], error: UrlError) -> Stop {
+        match error {
+            UrlError::EncodedSlash => self.log(Level::Info, "core").say(format_args!(
+                "AH00026: found %2f (encoded '/') in URI path ({}), returning 404",
+                Quoted(raw_path)
+            )),
+            UrlError::Nul => {}
+            UrlError::NotAbsolute | UrlError::BadEscape | UrlError::ClimbsAboveRoot => {
+                let path = Quoted(raw_path);
+                let message = format_args!("AH10244: invalid URI path ({path})");
+                self.log(Level::Error, "core").say(message);
+            }
+        }
+        Refusal::stop(error.status())
+    }
+
+    /// `HiddenFiles`: what may not be seen does not exist.
+    pub(super) fn check_visible(&self) -> Result<(), Stop> {
+        if self.place.is_visible() { Ok(()) } else { Err(Refusal::stop(Status::NOT_FOUND)) }
+    }
+
+    /// Opens what the place names; `None` if there is nothing.
+    pub(super) fn open(&mut self) -> Result<Option<Opened>, Stop> {
+        if self.place.mapped.is_none() {
+            return Ok(None);
+        }
+        let opened = open::open(self.place.file(), self.place.links(), self.access);
+        let found = self.judge(opened)?;
+        if found.is_none() && self.place.settings.core.accept_path_info() == AcceptPathInfo::On {
+            return self.open_without_path_info();
+        }
+        Ok(found)
+    }
+
+    /// `AcceptPathInfo On`: `/page.html/more` is page.html. Shortens the name until it is a file.
+    fn open_without_path_info(&mut self) -> Result<Option<Opened>, Stop> {
+        let root_bytes = self.place.links().root.len();
+        let mut end = self.place.file().len();
+        while let Some(slash) = memchr::memrchr(b'/', &self.place.file()[..end]) {
+            if slash <= root_bytes {
+                break;
+            }
+            let shorter = self.place.file()[..slash].to_vec();
+            let opened = open::open(&shorter, self.place.links(), self.access);
+            if let Some(opened) = self.judge(opened)? {
+                if opened.is_folder() {
+                    break; // A folder has no path behind it: what is missing in it is missing.
+                }
+                self.shorten_to(&shorter);
+                self.check_granted()?;
+                return Ok(Some(opened));
+            }
+            end = slash;
+        }
+        Ok(None)
+    }
+
+    /// The place is a file further up than its path says; what holds is decided by the file.
+    fn shorten_to(&mut self, file: &[u8]) {
+        let file = Path::new(std::ffi::OsStr::from_bytes(file));
+        self.place.settings = self.host().settings_for(&self.place.path, file, self.cache);
+        if let Some(mapped) = &mut self.place.mapped {
+            mapped.file = file.to_path_buf();
+        }
+    }
+
+    /// Turns what happened at opening into what the client is told. `None`: there is no such file.
+    pub(super) fn judge(&self, opened: Result<Opened, OpenError>) -> Result<Option<Opened>, Stop> {
+        let (status, error) = match opened {
+            Ok(opened) => return Ok(Some(opened)),
+            Err(OpenError::Missing(_)) => return Ok(None),
+            Err(OpenError::WouldBlock) => return Err(Stop::WouldBlock),
+            Err(error @ OpenError::System(_)) => (Status::SERVICE_UNAVAILABLE, error),
+            Err(error) => (Status::FORBIDDEN, error),
+        };
+        self.log_open_error(&error);
+        Err(Refusal::stop(status))
+    }
+
+    fn log_open_error(&self, error: &OpenError) {
+        let (path, file) = (Quoted(&self.place.path), Quoted(self.place.file()));
+        let entry = self.log(Level::Error, "core");
+        match error {
+            OpenError::Denied(cause) => entry.because(cause).say(format_args!(
+                "AH00035: access to {path} denied (filesystem path '{file}') because search permissions are missing \
+                 on a component of the path"
+            )),
+            OpenError::Name(cause) => entry.because(cause).say(format_args!(
+                "AH00036: access to {path} failed (filesystem path '{file}')"
+            )),
+            OpenError::Link => entry.say(format_args!(
+                "AH00037: Symbolic link not allowed or link target not accessible: {file}"
+            )),
+            OpenError::Special => entry.say(format_args!(
+                "AH00038: Forbidden: {file} doesn't point to a file or directory"
+            )),
+            OpenError::Unreadable(cause) | OpenError::System(cause) => entry
+                .because(cause)
+                .say(format_args!("AH00132: file permissions deny server access: {file}")),
+            OpenError::Missing(_) | OpenError::WouldBlock => {}
+        }
+    }
+}

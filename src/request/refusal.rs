@@ -1,0 +1,204 @@
+//! What is said instead of content: an `ErrorDocument`, or the built-in page.
+
+use std::sync::Arc;
+
+use super::{Client, Names, Place, Request, Server, Stop};
+use crate::config::{DirSettings, Host};
+use crate::http::error_page::{Answerer, CONTENT_TYPE, ErrorPage, Signature};
+use crate::http::field::Known;
+use crate::http::head::Head;
+use crate::http::status::Status;
+use crate::modules::core::{self, ErrorDocument};
+use crate::response::{Body, Fields, Response};
+
+/// A status that is answered with a page: an error, or a redirect.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) status: Status,
+    /// What goes along with every page for it: `Location`, `Allow`, `Content-Range`.
+    pub(super) fields: Fields,
+}
+
+impl Refusal {
+    pub(super) fn new(status: Status) -> Refusal {
+        Refusal { status, fields: Fields::default() }
+    }
+
+    /// A refusal without fields, as the end of a phase.
+    pub(super) fn stop(status: Status) -> Stop {
+        Stop::Refused(Refusal::new(status))
+    }
+}
+
+/// Answers what could not be read as a request: a malformed head, or one that took too long. `notes` is HTML that says
+/// what was wrong, or nothing. The host is the first of the address, since no name is known.
+pub fn refuse(server: &Server, client: &Client, status: Status, notes: &str) -> Response {
+    let index = server.config.table.first(client.local_or_unspecified());
+    let host = &server.config.hosts[index];
+    let settings = Arc::clone(host.base());
+    let page = match settings.core.error_document(status.code()) {
+        Some(ErrorDocument::Text(text)) => text.clone().into_bytes(),
+        _ => {
+            let about = About { server, host, settings: &settings, head: None, client };
+            about.page(&Refusal::new(status), notes, None)
+        }
+    };
+    Response {
+        status,
+        fields: Fields::default(),
+        content_type: Some(CONTENT_TYPE.into()),
+        content_length: Some(page.len() as u64),
+        body: Body::Memory(page),
+        handler: None,
+        path: Vec::new(),
+        file: None,
+        host: index,
+        settings,
+    }
+}
+
+impl Request<'_> {
+    /// Answers with what is configured for the status.
+    pub(super) fn refused(&mut self, refusal: Refusal) -> Result<Response, Stop> {
+        let settings = Arc::clone(&self.place.settings);
+        match settings.core.error_document(refusal.status.code()) {
+            None | Some(ErrorDocument::Default) => Ok(self.built_in(refusal, None)),
+            Some(ErrorDocument::Text(text)) => Ok(self.page(refusal, text.clone().into_bytes())),
+            Some(ErrorDocument::Url(url)) => {
+                let mut elsewhere = Refusal::new(Status::FOUND);
+                elsewhere.fields.push("Location", url.as_bytes());
+                Ok(self.built_in(elsewhere, None))
+            }
+            Some(ErrorDocument::Path(path)) => self.document(refusal, path),
+        }
+    }
+
+    /// `ErrorDocument /path`: what a GET of that path gives, under the status of the refusal. If that is refused itself,
+    /// the built-in page tells both.
+    fn document(&mut self, refusal: Refusal, path: &str) -> Result<Response, Stop> {
+        let asked = Place::unknown(&self.place.path, Arc::clone(&self.place.settings));
+        let asked = std::mem::replace(&mut self.place, asked);
+        self.for_error = true;
+        self.query = None;
+        let path = path.split_once('?').map_or(path, |(path, _)| path);
+        match self.content_at(path.as_bytes()) {
+            Ok(mut response) => {
+                response.status = refusal.status;
+                response.fields.extend(refusal.fields);
+                response.path = asked.path; // The log tells what the client asked for.
+                Ok(response)
+            }
+            Err(Stop::WouldBlock) => Err(Stop::WouldBlock),
+            Err(Stop::Refused(failed)) => {
+                self.place = asked;
+                Ok(self.built_in(refusal, Some(failed.status)))
+            }
+        }
+    }
+
+    fn content_at(&mut self, raw_path: &[u8]) -> Result<Response, Stop> {
+        self.place = self.locate(raw_path)?;
+        self.check_visible()?;
+        self.check_granted()?;
+        self.content()
+    }
+
+    fn built_in(&self, refusal: Refusal, failed_document: Option<Status>) -> Response {
+        let page = self.about().page(&refusal, "", failed_document);
+        self.page(refusal, page)
+    }
+
+    fn page(&self, refusal: Refusal, page: Vec<u8>) -> Response {
+        let content_type = Some(CONTENT_TYPE.into());
+        let Refusal { status, fields } = refusal;
+        if self.is_head() {
+            return self.response(status, fields, content_type, Body::Empty, None);
+        }
+        let length = Some(page.len() as u64);
+        self.response(status, fields, content_type, Body::Memory(page), length)
+    }
+
+    /// The foot of a page that the server makes.
+    pub(super) fn signature(&self) -> Vec<u8> {
+        let mut html = Vec::new();
+        let about = self.about();
+        let names = about.names();
+        about.signature(&names).push(&mut html, self.host().settings.core.admin());
+        html
+    }
+
+    fn about(&self) -> About<'_> {
+        About {
+            server: self.server,
+            host: self.host(),
+            settings: &self.place.settings,
+            head: Some(self.head),
+            client: self.client,
+        }
+    }
+
+    /// A response from here, by nobody in particular.
+    pub(super) fn response(
+        &self,
+        status: Status,
+        fields: Fields,
+        content_type: Option<std::borrow::Cow<'static, str>>,
+        body: Body,
+        content_length: Option<u64>,
+    ) -> Response {
+        Response {
+            status,
+            fields,
+            content_type,
+            content_length,
+            body,
+            handler: None,
+            path: self.place.path.clone(),
+            file: self.place.mapped.as_ref().map(|_| self.place.file().to_vec()),
+            host: self.host,
+            settings: Arc::clone(&self.place.settings),
+        }
+    }
+}
+
+/// What a page says about where it comes from.
+struct About<'a> {
+    server: &'a Server,
+    host: &'a Host,
+    settings: &'a DirSettings,
+    head: Option<&'a Head<'a>>,
+    client: &'a Client,
+}
+
+impl About<'_> {
+    fn page(&self, refusal: &Refusal, notes: &str, failed_document: Option<Status>) -> Vec<u8> {
+        let names = self.names();
+        let page = ErrorPage {
+            method: self.head.map_or("-", |head| head.method().as_str()),
+            location: refusal.fields.get("Location").unwrap_or_default(),
+            expectation: self.head.and_then(|head| head.first(Known::Expect)).unwrap_or_default(),
+            notes,
+            admin: self.host.settings.core.admin(),
+            signature: self.signature(&names),
+            failed_document,
+            ..ErrorPage::new(refusal.status)
+        };
+        let mut html = Vec::with_capacity(512);
+        page.write(&mut html);
+        html
+    }
+
+    fn names(&self) -> Names<'_> {
+        Names::of(self.host, self.settings, self.head, self.client)
+    }
+
+    fn signature<'n>(&'n self, names: &'n Names<'_>) -> Signature<'n> {
+        let answerer =
+            Answerer { banner: &self.server.banner, name: &names.host, port: names.port };
+        match self.settings.core.signature() {
+            core::Signature::Off => Signature::Off,
+            core::Signature::On => Signature::On(answerer),
+            core::Signature::Email => Signature::EMail(answerer),
+        }
+    }
+}

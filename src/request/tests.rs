@@ -1,0 +1,496 @@
+//! Whole requests against small sites: a configuration, a folder, a head, and what comes back.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use super::*;
+use crate::config::Source;
+use crate::files::content;
+use crate::http::head::{HeadLimits, Parse, parse};
+use crate::response::Body;
+
+/// A served folder, its configuration and its error log.
+struct Site {
+    folder: tempfile::TempDir,
+    server: Server,
+}
+
+/// 2024-01-02 03:04:05 UTC, when all files were last changed.
+const CHANGED: i64 = 1_704_164_645;
+const NOW: Moment = Moment { secs: CHANGED + 1000, nanos: 0 };
+
+impl Site {
+    /// A site with `lines` in its configuration: everything granted, links followed, no listings.
+    fn new(lines: &str) -> Site {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("htdocs");
+        for name in ["docs/deep", "empty", "listed/sub", ".well-known", ".git"] {
+            fs::create_dir_all(root.join(name)).unwrap();
+        }
+        for (name, text) in [
+            ("index.html", "<p>home"),
+            ("a.txt", "0123456789"),
+            ("empty.txt", ""),
+            ("plain", "?"),
+            ("page.html", "<p>page"),
+            ("sorry.html", "<p>sorry"),
+            ("docs/index.html", "<p>docs"),
+            ("docs/deep/x.css", "p{}"),
+            ("listed/one.txt", "1"),
+            ("listed/.secret", "s"),
+            (".well-known/x", "known"),
+            (".git/config", "secret"),
+            ("packed.html.packed", "gz"),
+        ] {
+            write(&root.join(name), text.as_bytes());
+        }
+        write(&root.join("big"), &[b'x'; 100_000]);
+        symlink("a.txt", root.join("link")).unwrap();
+        symlink("/etc/passwd", root.join("outside")).unwrap();
+        let source = Source {
+            root: folder.path().to_path_buf(),
+            before: vec![format!(
+                "Listen 127.0.0.1:8080\nServerName example.org\nErrorLog error_log\nLogLevel info\n\
+                 DocumentRoot htdocs\nAddType text/html .html\nAddType text/plain .txt\n\
+                 AddType text/css .css\nAddEncoding x-packed .packed\n\
+                 <Directory />\nRequire all denied\n</Directory>\n\
+                 <Directory \"{}\">\nRequire all granted\n</Directory>\n{lines}\n",
+                root.display()
+            )],
+            ..Source::default()
+        };
+        let loaded = Config::load(&source).unwrap_or_else(|errors| panic!("{errors}"));
+        let config = Arc::new(loaded.config);
+        let logs = Logs::open(&config).unwrap();
+        Site { folder, server: Server::new(config, logs) }
+    }
+
+    /// Answers a request that is complete but for its last line end.
+    fn ask(&self, request: &str) -> Answer {
+        let text = format!("{request}\r\nHost: example.org:8080\r\n\r\n");
+        let Parse::Complete { head, .. } = parse(text.as_bytes(), &HeadLimits::default()) else {
+            panic!("not a request: {request}");
+        };
+        let client = Client {
+            address: Some("192.0.2.1:4711".parse().unwrap()),
+            local: Some("127.0.0.1:8080".parse().unwrap()),
+        };
+        let mut cache = MergeCache::default();
+        let mut respond = |access| respond(&self.server, &client, &head, NOW, &mut cache, access);
+        let inline = respond(Access::Inline);
+        let Outcome::Ready(response) = respond(Access::MayBlock) else {
+            panic!("a job would block: {request}");
+        };
+        if let Outcome::Ready(inline) = inline {
+            assert_eq!(inline.status, response.status, "a job answers as the loop does");
+            assert_eq!(inline.body.length(), response.body.length());
+        }
+        Answer::new(response)
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.ask(&format!("GET {path} HTTP/1.1"))
+    }
+
+    fn error_log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("error_log")).unwrap()
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    fs::write(path, bytes).unwrap();
+    let changed = std::time::UNIX_EPOCH + std::time::Duration::from_secs(CHANGED as u64);
+    fs::File::open(path).unwrap().set_modified(changed).unwrap();
+}
+
+/// A response in the form that tests compare.
+struct Answer {
+    response: Response,
+    body: String,
+}
+
+impl Answer {
+    fn new(response: Response) -> Answer {
+        let body = match &response.body {
+            Body::Empty => Vec::new(),
+            Body::Memory(bytes) => bytes.clone(),
+            Body::Static(bytes) => bytes.to_vec(),
+            Body::File { fd, span } => {
+                use std::os::fd::AsFd;
+                content::read(fd.as_fd(), *span, Access::MayBlock).unwrap()
+            }
+        };
+        Answer { body: String::from_utf8(body).unwrap(), response }
+    }
+
+    fn status(&self) -> u16 {
+        self.response.status.code()
+    }
+
+    fn field(&self, name: &str) -> &str {
+        let value = self.response.fields.get(name).unwrap_or_else(|| panic!("no {name}"));
+        std::str::from_utf8(value).unwrap()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.response.fields.get(name).is_some()
+    }
+}
+
+#[track_caller]
+fn check(site: &Site, request: &str, status: u16, body: &str) -> Answer {
+    let answer = site.ask(request);
+    assert_eq!((answer.status(), answer.body.as_str()), (status, body), "{request}");
+    answer
+}
+
+#[test]
+fn file_is_described_and_sent() {
+    let site = Site::new("");
+    let answer = check(&site, "GET /a.txt HTTP/1.1", 200, "0123456789");
+    let names: Vec<_> = answer.response.fields.iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["Last-Modified", "ETag", "Accept-Ranges"]);
+    assert_eq!(answer.field("Last-Modified"), "Tue, 02 Jan 2024 03:04:05 GMT");
+    assert_eq!(answer.field("ETag"), format!("\"a-{:x}\"", CHANGED * 1_000_000));
+    assert_eq!(answer.response.content_type.as_deref(), Some("text/plain"));
+    assert_eq!(answer.response.content_length, Some(10));
+    assert_eq!(answer.response.path, b"/a.txt");
+    assert!(answer.response.file.unwrap().ends_with(b"/htdocs/a.txt"));
+}
+
+#[test]
+fn type_is_left_out_when_nothing_is_known() {
+    let site = Site::new("");
+    assert_eq!(site.get("/plain").response.content_type, None);
+    let packed = site.get("/packed.html.packed");
+    assert_eq!(packed.response.content_type.as_deref(), Some("text/html"));
+    assert_eq!(packed.field("Content-Encoding"), "x-packed");
+}
+
+#[test]
+fn small_files_travel_in_memory_and_large_ones_do_not() {
+    let site = Site::new("");
+    assert!(matches!(site.get("/a.txt").response.body, Body::Memory(_)));
+    let large = site.get("/big");
+    assert!(matches!(large.response.body, Body::File { .. }));
+    assert_eq!((large.body.len(), large.response.content_length), (100_000, Some(100_000)));
+}
+
+#[test]
+fn methods_of_static_files() {
+    let site = Site::new("");
+    check(&site, "POST /a.txt HTTP/1.1", 200, "0123456789");
+    let head = check(&site, "HEAD /a.txt HTTP/1.1", 200, "");
+    assert_eq!(head.response.content_length, Some(10));
+    assert_eq!(site.ask("HEAD /empty.txt HTTP/1.1").response.content_length, None);
+    assert_eq!(site.ask("HEAD /missing HTTP/1.1").response.content_length, None);
+    let options = check(&site, "OPTIONS /missing HTTP/1.1", 200, "");
+    assert_eq!(options.field("Allow"), "OPTIONS,HEAD,GET,POST,TRACE");
+    assert!(!check(&site, "OPTIONS * HTTP/1.1", 200, "").has("Allow"));
+    for (request, status) in [
+        ("PUT /missing HTTP/1.1", 405),
+        ("DELETE /a.txt HTTP/1.1", 405),
+        ("PROPFIND /a.txt HTTP/1.1", 405),
+        ("FOO /a.txt HTTP/1.1", 501),
+        ("get /a.txt HTTP/1.1", 501),
+    ] {
+        let refused = site.ask(request);
+        assert_eq!(refused.status(), status, "{request}");
+        assert!(refused.has("Allow"), "{request}");
+    }
+    assert!(site.error_log().contains("AH00135: Invalid method in request FOO /a.txt HTTP/1.1"));
+}
+
+#[test]
+fn trace_returns_the_head_without_what_is_private() {
+    let site = Site::new("");
+    let trace = site.ask("TRACE /any HTTP/1.1\r\nX-A: b\r\nCookie: c");
+    assert_eq!(trace.response.content_type.as_deref(), Some("message/http"));
+    assert_eq!(trace.body, "TRACE /any HTTP/1.1\r\nX-A: b\r\nHost: example.org:8080\r\n\r\n");
+    assert_eq!(site.ask("TRACE / HTTP/1.1\r\nContent-Length: 1").status(), 413);
+    let site = Site::new("TraceEnable Off");
+    let refused = site.ask("TRACE / HTTP/1.1");
+    assert_eq!((refused.status(), refused.field("Allow")), (405, "OPTIONS,HEAD,GET,POST"));
+}
+
+#[test]
+fn conditions_spare_the_client_what_it_has() {
+    let site = Site::new("");
+    let etag = site.get("/a.txt").field("ETag").to_owned();
+    let date = "Tue, 02 Jan 2024 03:04:05 GMT";
+    let get = "GET /a.txt HTTP/1.1\r\n";
+    let unchanged = check(&site, &format!("{get}If-None-Match: {etag}"), 304, "");
+    assert_eq!(
+        (unchanged.response.content_length, unchanged.response.content_type.as_deref()),
+        (None, None)
+    );
+    assert_eq!(unchanged.field("ETag"), etag);
+    check(&site, &format!("{get}If-Modified-Since: {date}"), 304, "");
+    check(
+        &site,
+        &format!("{get}If-None-Match: \"other\"\r\nIf-Modified-Since: {date}"),
+        200,
+        "0123456789",
+    );
+    let failed = check(&site, &format!("{get}If-Match: \"other\""), 412, "");
+    assert_eq!(failed.response.content_length, Some(0));
+    // What does not exist has no conditions.
+    assert_eq!(site.ask("GET /missing HTTP/1.1\r\nIf-Match: *").status(), 404);
+}
+
+#[test]
+fn one_range_is_sent_and_several_are_the_whole() {
+    let site = Site::new("");
+    let get = "GET /a.txt HTTP/1.1\r\n";
+    let part = check(&site, &format!("{get}Range: bytes=2-4"), 206, "234");
+    assert_eq!(part.field("Content-Range"), "bytes 2-4/10");
+    assert_eq!(part.response.content_length, Some(3));
+    check(&site, &format!("{get}Range: bytes=-3"), 206, "789");
+    check(&site, &format!("{get}Range: bytes=0-1,5-6"), 200, "0123456789");
+    check(&site, &format!("{get}Range: lines=1-2"), 200, "0123456789");
+    check(&site, &format!("{get}Range: bytes=2-4\r\nIf-Range: \"other\""), 200, "0123456789");
+    check(&site, "HEAD /a.txt HTTP/1.1\r\nRange: bytes=2-4", 200, "");
+    let beyond = site.ask(&format!("{get}Range: bytes=10-"));
+    assert_eq!((beyond.status(), beyond.field("Content-Range")), (416, "bytes */10"));
+    let large = site.ask("GET /big HTTP/1.1\r\nRange: bytes=1-");
+    assert_eq!((large.status(), large.body.len()), (206, 99_999));
+}
+
+#[test]
+fn paths_cannot_leave_the_root() {
+    let site = Site::new("");
+    for (path, status) in [
+        ("/docs/../a.txt", 200),
+        ("//docs/./%69ndex.html", 200),
+        ("/../a.txt", 400),
+        ("/%2e%2e/a.txt", 400),
+        ("/docs/%2e%2e/%2e%2e/a.txt", 400),
+        ("/docs%2findex.html", 404),
+        ("/a%00.txt", 404),
+        ("/%zz", 400),
+        ("/a.txt/", 404),
+        ("/a.txt/more", 404),
+    ] {
+        assert_eq!(site.get(path).status(), status, "{path}");
+    }
+    assert!(site.error_log().contains("AH10244: invalid URI path (/%2e%2e/a.txt)"));
+    assert_eq!(site.get(&format!("/{}", "n".repeat(300))).status(), 403);
+}
+
+#[test]
+fn links_are_followed_only_where_options_say_so() {
+    let follow = Site::new("");
+    assert_eq!(follow.get("/outside").status(), 200);
+    let refuse = Site::new("<Directory />\nOptions None\n</Directory>");
+    assert_eq!((refuse.get("/link").status(), refuse.get("/a.txt").status()), (403, 200));
+    assert!(
+        refuse
+            .error_log()
+            .contains("AH00037: Symbolic link not allowed or link target not accessible")
+    );
+    let beneath = Site::new("<Directory />\nOptions SymLinksBeneath\n</Directory>");
+    assert_eq!((beneath.get("/link").status(), beneath.get("/outside").status()), (200, 403));
+    let owner = Site::new("<Directory />\nOptions SymLinksIfOwnerMatch\n</Directory>");
+    assert_eq!(owner.get("/link").status(), 200);
+}
+
+#[test]
+fn what_is_denied_is_denied_before_it_is_looked_for() {
+    let site = Site::new(
+        "<Location /docs>\nRequire all denied\n</Location>\n<Files \"*.css\">\nRequire all denied\n</Files>\n\
+         <Location /theirs>\nRequire ip 192.0.2.0/24\n</Location>\nAlias /theirs /nowhere/at/all",
+    );
+    for (path, status) in [
+        ("/docs/", 403),
+        ("/docs/missing", 403),
+        ("/x.css", 403),
+        ("/a.txt", 200),
+        ("/theirs", 404),
+    ] {
+        assert_eq!(site.get(path).status(), status, "{path}");
+    }
+    assert!(site.error_log().contains("[authz_core:error]"));
+    assert!(
+        site.error_log()
+            .contains("[client 192.0.2.1:4711] AH01630: client denied by server configuration: ")
+    );
+}
+
+#[test]
+fn folder_is_redirected_to_its_slash() {
+    let site = Site::new("");
+    let moved = site.get("/docs?x=1&y");
+    assert_eq!(moved.status(), 301);
+    assert_eq!(moved.field("Location"), "http://example.org:8080/docs/?x=1&y");
+    assert!(moved.body.contains("<a href=\"http://example.org:8080/docs/?x=1&amp;y\">here</a>"));
+    let canonical = Site::new("UseCanonicalName On");
+    assert_eq!(canonical.get("/docs").field("Location"), "http://example.org/docs/");
+    let off = Site::new("DirectorySlash Off");
+    assert_eq!(off.get("/docs").status(), 403);
+}
+
+#[test]
+fn index_file_stands_for_its_folder() {
+    let site = Site::new("DirectoryIndex missing.html index.html");
+    let index = check(&site, "GET /docs/ HTTP/1.1", 200, "<p>docs");
+    assert_eq!(index.response.path, b"/docs/index.html");
+    assert_eq!(index.response.content_type.as_deref(), Some("text/html"));
+    check(&site, "GET / HTTP/1.1", 200, "<p>home");
+    let elsewhere = Site::new("DirectoryIndex nothing deep/x.css /page.html");
+    check(&elsewhere, "GET /docs/ HTTP/1.1", 200, "p{}");
+    check(&elsewhere, "GET /empty/ HTTP/1.1", 200, "<p>page");
+}
+
+#[test]
+fn refused_index_file_never_becomes_a_listing() {
+    let site = Site::new("Options Indexes\n<Files index.html>\nRequire all denied\n</Files>");
+    assert_eq!(site.get("/docs/").status(), 403);
+}
+
+#[test]
+fn folder_without_index_file_is_listed_or_refused() {
+    let refused = Site::new("");
+    assert_eq!(refused.get("/listed/").status(), 403);
+    assert!(refused.error_log().contains("AH01276: Cannot serve directory "));
+    assert!(refused.error_log().contains(
+        "No matching DirectoryIndex (index.html) found, and server-generated directory index forbidden by Options directive"
+    ));
+
+    let site = Site::new(
+        "Options Indexes\nHiddenFiles Hide\n<Files one.txt>\nRequire all denied\n</Files>",
+    );
+    let listing = site.get("/listed/?C=N;O=D");
+    assert_eq!(listing.status(), 200);
+    assert_eq!(listing.response.content_type.as_deref(), Some("text/html;charset=UTF-8"));
+    assert!(listing.body.contains("<title>Index of /listed</title>"));
+    assert!(listing.body.contains("<a href=\"sub/\">"));
+    assert!(!listing.body.contains("one.txt") && !listing.body.contains(".secret"));
+    let head = check(&site, "HEAD /listed/ HTTP/1.1", 200, "");
+    assert_eq!(head.response.content_length, None);
+    assert_eq!(site.ask("POST /listed/ HTTP/1.1").status(), 404);
+}
+
+#[test]
+fn hidden_files_do_not_exist() {
+    let site = Site::new("HiddenFiles Hide");
+    for (path, status) in
+        [("/.git/config", 404), ("/.git", 404), ("/listed/.secret", 404), ("/.well-known/x", 200)]
+    {
+        assert_eq!(site.get(path).status(), status, "{path}");
+    }
+    assert_eq!(Site::new("").get("/.git/config").status(), 200);
+}
+
+#[test]
+fn errors_have_built_in_pages() {
+    let site = Site::new("ServerSignature On");
+    let missing = site.get("/missing");
+    assert_eq!(missing.status(), 404);
+    assert_eq!(missing.response.content_type.as_deref(), Some("text/html; charset=iso-8859-1"));
+    assert!(missing.body.contains(
+        "<p>The requested URL was not found on this server.</p>\n<hr>\n<address>Herdgate/"
+    ));
+    assert!(missing.body.contains(" Server at example.org Port 8080</address>"));
+    assert_eq!(missing.response.content_length, Some(missing.body.len() as u64));
+}
+
+#[test]
+fn error_document_may_be_text_path_or_url() {
+    let site = Site::new(
+        "ErrorDocument 404 /sorry.html\nErrorDocument 403 \"Go away\"\nErrorDocument 405 http://help.example/\n\
+         ErrorDocument 400 /missing.html",
+    );
+    let missing = check(
+        &site,
+        "GET /missing HTTP/1.1\r\nIf-None-Match: *\r\nRange: bytes=1-2",
+        404,
+        "<p>sorry",
+    );
+    assert_eq!(missing.response.path, b"/missing");
+    assert_eq!(missing.response.content_type.as_deref(), Some("text/html"));
+    assert!(missing.has("ETag"));
+    check(&site, "GET /listed/ HTTP/1.1", 403, "Go away");
+    let elsewhere = site.ask("PUT / HTTP/1.1");
+    assert_eq!((elsewhere.status(), elsewhere.field("Location")), (302, "http://help.example/"));
+    let twice = site.get("/%zz");
+    assert_eq!(twice.status(), 400);
+    assert!(twice.body.contains("Additionally, a 404 Not Found"));
+}
+
+#[test]
+fn fallback_answers_for_what_is_missing_unless_a_browser_wants_a_part() {
+    let site = Site::new("FallbackResource /page.html");
+    let page =
+        check(&site, "GET /some/route HTTP/1.1\r\nAccept: text/html,*/*;q=0.8", 200, "<p>page");
+    assert_eq!(page.response.path, b"/page.html");
+    check(&site, "GET /route HTTP/1.1", 200, "<p>page");
+    check(&site, "GET /route HTTP/1.1\r\nAccept: */*", 200, "<p>page");
+    check(&site, "GET /a.txt HTTP/1.1", 200, "0123456789");
+    for accept in ["application/json", "image/avif,image/webp", "*/*\r\nSec-Fetch-Dest: script"] {
+        let answer = site.ask(&format!("GET /app.js HTTP/1.1\r\nAccept: {accept}"));
+        assert_eq!(answer.status(), 404, "{accept}");
+    }
+}
+
+#[test]
+fn path_info_is_accepted_where_it_is_asked_for() {
+    let site = Site::new("AcceptPathInfo On");
+    check(&site, "GET /a.txt/more/of/it HTTP/1.1", 200, "0123456789");
+    assert_eq!(site.get("/docs/missing/more").status(), 404);
+    assert_eq!(site.get("/missing/more").status(), 404);
+}
+
+#[test]
+fn announced_body_may_be_too_long() {
+    let site = Site::new("LimitRequestBody 10");
+    assert_eq!(site.ask("POST /a.txt HTTP/1.1\r\nContent-Length: 10").status(), 200);
+    assert_eq!(site.ask("POST /a.txt HTTP/1.1\r\nContent-Length: 11").status(), 413);
+    assert_eq!(site.ask("POST /a.txt HTTP/1.1\r\nExpect: miracles").status(), 417);
+}
+
+#[test]
+fn virtual_host_is_chosen_by_name() {
+    let site = Site::new(
+        "<VirtualHost *:8080>\nServerName first.example\nDocumentRoot htdocs/docs\n</VirtualHost>\n\
+         <VirtualHost *:8080>\nServerName example.org\n</VirtualHost>",
+    );
+    check(&site, "GET / HTTP/1.1", 200, "<p>home");
+    check(&site, "GET http://first.example/ HTTP/1.1", 200, "<p>docs");
+    check(&site, "GET http://unknown.example/ HTTP/1.1", 200, "<p>docs");
+}
+
+#[test]
+fn alias_leads_outside_the_root() {
+    let site = Site::new("Alias /elsewhere htdocs/docs");
+    check(&site, "GET /elsewhere/ HTTP/1.1", 200, "<p>docs");
+    assert_eq!(site.get("/elsewhere").field("Location"), "http://example.org:8080/elsewhere/");
+    assert_eq!(site.get("/elsewheres/").status(), 404);
+}
+
+#[test]
+fn fifo_does_not_block_and_is_refused() {
+    let site = Site::new("");
+    let fifo = site.folder.path().join("htdocs/fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert_eq!(site.get("/fifo").status(), 403);
+    assert!(site.error_log().contains("AH00038: Forbidden: "));
+}
+
+#[test]
+fn unreadable_request_gets_a_page_of_its_own() {
+    let site = Site::new("ErrorDocument 408 \"Too slow\"");
+    let client = Client::default();
+    let bad = Answer::new(refuse(&site.server, &client, Status::BAD_REQUEST, "No blanks, please."));
+    assert_eq!(bad.status(), 400);
+    assert!(bad.body.contains("could not understand.<br />\nNo blanks, please.</p>"));
+    let slow = Answer::new(refuse(&site.server, &client, Status::REQUEST_TIMEOUT, ""));
+    assert_eq!(slow.body, "Too slow");
+}
+
+#[test]
+fn server_tells_as_much_about_itself_as_it_may() {
+    assert_eq!(banner(Tokens::Product), "Herdgate");
+    assert!(banner(Tokens::Full).starts_with(&format!("{} (", banner(Tokens::Minimal))));
+    assert!(banner(Tokens::Minimal).starts_with(&format!("{}.", banner(Tokens::Minor))));
+}
