@@ -188,8 +188,13 @@ impl<'r> Request<'r> {
         match self.head.method() {
             Method::Get | Method::Head | Method::Post => self.content(),
             Method::Options => Ok(methods::options(self)),
-            other if other.is_known() => Err(methods::not_allowed(self)),
-            _ => Err(methods::not_implemented(self)),
+            other @ Method::Other(_) if !other.is_known() => Err(methods::not_implemented(self)),
+            Method::Put
+            | Method::Delete
+            | Method::Trace
+            | Method::Connect
+            | Method::Patch
+            | Method::Other(_) => Err(methods::not_allowed(self)),
         }
     }
 

@@ -27,7 +27,8 @@ impl Moment {
 
     /// The time since `earlier`; zero if the clock was set back meanwhile.
     pub fn since(self, earlier: Moment) -> Duration {
-        let nanos = |moment: Moment| i128::from(moment.secs) * 1_000_000_000 + i128::from(moment.nanos);
+        let nanos =
+            |moment: Moment| i128::from(moment.secs) * 1_000_000_000 + i128::from(moment.nanos);
         Duration::from_nanos(u64::try_from(nanos(self) - nanos(earlier)).unwrap_or(0))
     }
 

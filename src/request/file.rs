@@ -145,11 +145,10 @@ impl Request<'_> {
             Ranges::Whole | Ranges::Multiple(_) => Ok(None),
             Ranges::Single(part) => Ok(Some(part)),
             Ranges::Unsatisfiable => {
-                let mut refusal = Refusal::new(Status::RANGE_NOT_SATISFIABLE);
                 let mut value = Vec::with_capacity(32);
                 range::push_unsatisfied_range(&mut value, facts.size);
-                refusal.fields.push("Content-Range", &value);
-                Err(Stop::Refused(refusal))
+                let refusal = Refusal::new(Status::RANGE_NOT_SATISFIABLE);
+                Err(Stop::Refused(refusal.with("Content-Range", &value)))
             }
         }
     }

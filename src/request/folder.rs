@@ -1,5 +1,6 @@
 //! A folder: the slash at its end, its index file, its listing, and what stands in for what is missing.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use super::place::Place;
@@ -44,9 +45,7 @@ impl Request<'_> {
             location.push(b'?');
             location.extend_from_slice(query);
         }
-        let mut refusal = Refusal::new(Status::MOVED_PERMANENTLY);
-        refusal.fields.push("Location", &location);
-        Stop::Refused(refusal)
+        Stop::Refused(Refusal::new(Status::MOVED_PERMANENTLY).with("Location", &location))
     }
 
     /// `DirectoryIndex`: the first name that is a file and may be had. The place becomes the file's. A name that exists
@@ -71,7 +70,6 @@ impl Request<'_> {
                 return request.open(); // An Alias leads elsewhere.
             }
             let (file, links) = (request.place.file(), request.place.links());
-            use std::os::fd::AsFd;
             request.judge(open::open_in(folder.fd.as_fd(), name, file, links, request.access))
         })
     }

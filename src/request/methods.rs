@@ -46,9 +46,7 @@ pub(super) fn not_implemented(request: &Request<'_>) -> Stop {
 }
 
 fn refused_with_allow(request: &Request<'_>, status: Status) -> Stop {
-    let mut refusal = Refusal::new(status);
-    refusal.fields.push("Allow", allow(request).as_bytes());
-    Stop::Refused(refusal)
+    Stop::Refused(Refusal::new(status).with("Allow", allow(request).as_bytes()))
 }
 
 /// TRACE: the head comes back as it arrived, but for what is private. Bodies are refused, also with `TraceEnable

@@ -15,18 +15,38 @@ use crate::response::{Body, Fields, Response};
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) status: Status,
-    /// What goes along with every page for it: `Location`, `Allow`, `Content-Range`.
-    pub(super) fields: Fields,
+    /// What goes along with every page for it: `Location`, `Allow` or `Content-Range`.
+    field: Option<(&'static str, Box<[u8]>)>,
 }
 
 impl Refusal {
     pub(super) fn new(status: Status) -> Refusal {
-        Refusal { status, fields: Fields::default() }
+        Refusal { status, field: None }
+    }
+
+    /// The same with a field for every page that tells it.
+    pub(super) fn with(self, name: &'static str, value: &[u8]) -> Refusal {
+        Refusal { field: Some((name, value.into())), ..self }
     }
 
     /// A refusal without fields, as the end of a phase.
     pub(super) fn stop(status: Status) -> Stop {
         Stop::Refused(Refusal::new(status))
+    }
+
+    fn fields(&self) -> Fields {
+        let mut fields = Fields::default();
+        if let Some((name, value)) = &self.field {
+            fields.push(name, value);
+        }
+        fields
+    }
+
+    fn location(&self) -> &[u8] {
+        match &self.field {
+            Some(("Location", value)) => value,
+            _ => b"",
+        }
     }
 }
 
@@ -62,12 +82,11 @@ impl Request<'_> {
     pub(super) fn refused(&mut self, refusal: Refusal) -> Result<Response, Stop> {
         let settings = Arc::clone(&self.place.settings);
         match settings.core.error_document(refusal.status.code()) {
-            None | Some(ErrorDocument::Default) => Ok(self.built_in(refusal, None)),
-            Some(ErrorDocument::Text(text)) => Ok(self.page(refusal, text.clone().into_bytes())),
+            None | Some(ErrorDocument::Default) => Ok(self.built_in(&refusal, None)),
+            Some(ErrorDocument::Text(text)) => Ok(self.page(&refusal, text.clone().into_bytes())),
             Some(ErrorDocument::Url(url)) => {
-                let mut elsewhere = Refusal::new(Status::FOUND);
-                elsewhere.fields.push("Location", url.as_bytes());
-                Ok(self.built_in(elsewhere, None))
+                let elsewhere = Refusal::new(Status::FOUND).with("Location", url.as_bytes());
+                Ok(self.built_in(&elsewhere, None))
             }
             Some(ErrorDocument::Path(path)) => self.document(refusal, path),
         }
@@ -84,14 +103,14 @@ impl Request<'_> {
         match self.content_at(path.as_bytes()) {
             Ok(mut response) => {
                 response.status = refusal.status;
-                response.fields.extend(refusal.fields);
+                response.fields.extend(refusal.fields());
                 response.path = asked.path; // The log tells what the client asked for.
                 Ok(response)
             }
             Err(Stop::WouldBlock) => Err(Stop::WouldBlock),
             Err(Stop::Refused(failed)) => {
                 self.place = asked;
-                Ok(self.built_in(refusal, Some(failed.status)))
+                Ok(self.built_in(&refusal, Some(failed.status)))
             }
         }
     }
@@ -103,14 +122,14 @@ impl Request<'_> {
         self.content()
     }
 
-    fn built_in(&self, refusal: Refusal, failed_document: Option<Status>) -> Response {
-        let page = self.about().page(&refusal, "", failed_document);
+    fn built_in(&self, refusal: &Refusal, failed_document: Option<Status>) -> Response {
+        let page = self.about().page(refusal, "", failed_document);
         self.page(refusal, page)
     }
 
-    fn page(&self, refusal: Refusal, page: Vec<u8>) -> Response {
+    fn page(&self, refusal: &Refusal, page: Vec<u8>) -> Response {
         let content_type = Some(CONTENT_TYPE.into());
-        let Refusal { status, fields } = refusal;
+        let (status, fields) = (refusal.status, refusal.fields());
         if self.is_head() {
             return self.response(status, fields, content_type, Body::Empty, None);
         }
@@ -175,7 +194,7 @@ impl About<'_> {
         let names = self.names();
         let page = ErrorPage {
             method: self.head.map_or("-", |head| head.method().as_str()),
-            location: refusal.fields.get("Location").unwrap_or_default(),
+            location: refusal.location(),
             expectation: self.head.and_then(|head| head.first(Known::Expect)).unwrap_or_default(),
             notes,
             admin: self.host.settings.core.admin(),
