@@ -1,9 +1,17 @@
 //! The web server.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod config;
+pub mod connection;
 pub mod files;
 pub mod http;
 pub mod log;
 pub mod modules;
+pub mod pidfile;
+pub mod program;
+pub mod request;
+pub mod response;
 pub mod route;
+pub mod server;
+pub mod transport;

@@ -1,2 +1,22 @@
-//! The program.
-fn main() {}
+//! # herdgate: an Apache-style HTTP server whose process model is a plug-in
+//!
+//! ```text
+//!   arguments ─▶ configuration ─▶ listeners, logs ─▶ supervisor ─▶ children
+//!      cli         config           launch             mpm           server, connection, request
+//! ```
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use herdgate::cli::{self, Task};
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os()) {
+        Ok(Task::Serve(serve)) => cli::serve::run(serve),
+        Ok(Task::Start(start)) => cli::start::run(start),
+        Ok(Task::Control(control)) => cli::control::run(control),
+        Ok(Task::Check(check)) => cli::check::run(&check),
+        Ok(Task::Show(show)) => cli::show::run(show),
+        Err(usage) => usage.print(),
+    }
+}

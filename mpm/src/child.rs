@@ -13,7 +13,7 @@ use crate::gate::Gate;
 use crate::listen::Listeners;
 use crate::scoreboard::{ChildRecord, Scoreboard, SlotWriter};
 use crate::turn::Buffers;
-use crate::{ChildNotice, Moment, Service, Settings};
+use crate::{ChildNotice, Model, Moment, Service, Settings};
 
 /// How long a child without descriptors or memory leaves its listeners alone.
 pub(crate) const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
@@ -25,6 +25,8 @@ pub struct ChildContext {
     pub number: usize,
     /// Its generation; the first is 0.
     pub generation: u32,
+    /// How it waits.
+    pub model: Model,
     /// Its listeners.
     pub listeners: Listeners,
 }

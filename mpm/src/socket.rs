@@ -14,6 +14,7 @@
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use herdgate_sys as sys;
@@ -100,6 +101,14 @@ impl Socket {
     /// As shutdown(2); a client that has gone already is `NotConnected`.
     pub fn shutdown_write(&self) -> io::Result<()> {
         sys::net::shutdown_write(self.fd.as_fd())
+    }
+
+    /// Our end's address; a Unix socket has none. getsockname(2).
+    ///
+    /// # Errors
+    /// The kernel is out of memory.
+    pub fn local_address(&self) -> io::Result<Option<SocketAddr>> {
+        Ok(socket2::SockRef::from(&self.fd).local_addr()?.as_socket())
     }
 
     /// What may succeed now, as far as is known.

@@ -785,6 +785,7 @@ fn child_main<S: Service>(
     let context = ChildContext {
         number: place,
         generation: generation.number,
+        model: plan.settings.model,
         listeners: plan.listeners.clone(),
     };
     plan.service.child_init(&context)?;

@@ -1,0 +1,134 @@
+//! Starting a server from a configuration file, in the foreground or the background.
+
+use std::fs::OpenOptions;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use herdgate_mpm as mpm;
+use herdgate_mpm::Listeners;
+use herdgate_sys as sys;
+
+use super::complain;
+use crate::config::{Config, Loaded, Mpm, Source};
+use crate::log::Level;
+use crate::pidfile::{self, PidFile, Running};
+use crate::program::{self, Prepared, Surroundings, WebProgram};
+
+/// A server to start.
+#[derive(Debug)]
+pub struct Start {
+    /// Its configuration.
+    pub source: Source,
+    /// It stays on the terminal.
+    pub foreground: bool,
+    /// `-X`: one process, no supervisor.
+    pub single: bool,
+    /// `-E`: where messages go while it starts.
+    pub errors: Option<PathBuf>,
+    /// `-e`: which of them.
+    pub level: Level,
+}
+
+/// Starts it. In the foreground this returns when the server has ended; in the background, when it serves.
+pub fn run(start: Start) -> ExitCode {
+    match start_and_serve(&start) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            start.say(&message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Start {
+    fn say(&self, text: &str) {
+        if let Some(path) = &self.errors
+            && let Ok(mut file) = OpenOptions::new().create(true).append(true).open(path)
+            && writeln!(file, "{}", text.trim_end()).is_ok()
+        {
+            return;
+        }
+        complain(format_args!("{}", text.trim_end()));
+    }
+}
+
+fn start_and_serve(start: &Start) -> Result<(), String> {
+    let Loaded { config, warnings } =
+        Config::load(&start.source).map_err(|mistakes| mistakes.to_string())?;
+    if start.level >= Level::Warn && !warnings.list.is_empty() {
+        start.say(&warnings.to_string());
+    }
+    let pid_path = config.server.mpm.pid_file.clone();
+    let stale = match pidfile::running(&pid_path).map_err(|error| error.to_string())? {
+        Running::Yes(pid) => {
+            start.say(&format!("httpd (pid {pid}) already running"));
+            return Ok(()); // As httpd: the wish is fulfilled.
+        }
+        Running::No(stale) => stale,
+    };
+    if sys::process::is_root() && config.server.user.is_none() && !start.single {
+        return Err("Herdgate does not serve as root: name a User (and a Group) for its children"
+            .to_owned());
+    }
+    raise_descriptor_limit(&config.server.mpm, start);
+    let prepared = program::prepare(config, &Listeners::default(), false)?;
+    if start.single {
+        return mpm::run_single(prepared.plan).map_err(|error| error.to_string());
+    }
+    let detached = if start.foreground {
+        None
+    } else {
+        Some(
+            sys::process::detach()
+                .map_err(|error| format!("going into the background: {error}"))?,
+        )
+    };
+    let on_terminal = detached.is_none() && std::io::stderr().is_terminal();
+    let pid_file = write_pid_file(&pid_path, stale, &prepared)?;
+    let served = serve(start.source.clone(), prepared, Surroundings { on_terminal, detached });
+    if let Err(error) = pid_file.remove() {
+        complain(format_args!("removing the pid file: {error}"));
+    }
+    served
+}
+
+fn serve(source: Source, mut prepared: Prepared, surroundings: Surroundings) -> Result<(), String> {
+    prepared.plan.settings.on_terminal = surroundings.on_terminal;
+    program::log_panics(&prepared.server);
+    let loader = Box::new(move || Config::load(&source));
+    let program = WebProgram::new(loader, &prepared, surroundings);
+    mpm::run(program, prepared.plan).map_err(|error| error.to_string())
+}
+
+fn write_pid_file(
+    path: &std::path::Path,
+    stale: Option<sys::Pid>,
+    prepared: &Prepared,
+) -> Result<PidFile, String> {
+    if stale.is_some() {
+        prepared.server.logs.main().at(Level::Warn, "core").say(format_args!(
+            "AH00098: pid file {} overwritten -- Unclean shutdown of previous run?",
+            path.display()
+        ));
+    }
+    PidFile::write(path).map_err(|error| format!("AH00099: {error}"))
+}
+
+/// A child needs a descriptor for each connection, one more for each file on its way, and some for itself.
+fn raise_descriptor_limit(mpm: &Mpm, start: &Start) {
+    const OWN: u64 = 64;
+    let geometry = &mpm.geometry;
+    let threads = u64::from(geometry.threads_per_child);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small factor")]
+    let per_thread = 2 * (geometry.async_factor.ceil().max(1.0) as u64 + 1);
+    let children = u64::from(geometry.server_limit) * 2; // The supervisor holds a pipe for each.
+    let want = (threads * per_thread).max(children) + OWN + mpm.listen.len() as u64;
+    match sys::process::raise_descriptor_limit(want) {
+        Ok(have) if have >= want => {}
+        Ok(have) => {
+            start.say(&format!("descriptor limit is {have}, and the configuration may need {want}"))
+        }
+        Err(error) => start.say(&format!("descriptor limit: {error}")),
+    }
+}

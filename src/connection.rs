@@ -1,0 +1,486 @@
+//! # connection: one client, from the first byte to lingering close
+//!
+//! ```text
+//!          ┌──────────────────────── keep-alive ◀───────────────────────────────┐
+//!          ▼                                                                    │
+//!   reading the request ─▶ answering (if a job must) ─▶ writing the response ─▶ discarding the request's body
+//!          │                                                │
+//!          └─ end of file, error ─▶ gone                    └─▶ lingering close ─▶ gone
+//! ```
+//!
+//! - It never waits: it goes on as far as socket and page cache allow, and says what it waits for.
+//! - Requests that arrived together are answered together: their answers leave in one write.
+//! - Idle, it owns next to nothing: buffers are the thread's. A rest of input, an unsent rest of output, and the
+//!   head of a request whose answer takes time are kept in memory of their own, as long as they last.
+//! - A request whose first byte has arrived is answered, whatever the server is told meanwhile.
+
+mod answers;
+mod sending;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use herdgate_mpm::linger::Linger;
+use herdgate_mpm::{
+    Connection, Deadline, Interest, JobHandle, Moment, Phase, Socket, Step, Turn, Wait, Why,
+};
+
+use crate::files::Access;
+use crate::http::body::{Drain, DrainState};
+use crate::http::framing::Framing;
+use crate::http::head::{self, HeadLimits, Parse};
+use crate::http::status::Status;
+use crate::log;
+use crate::request::{self, Client, Outcome, Server};
+use crate::response::Response;
+use crate::route::walk::MergeCache;
+use crate::server::ThreadState;
+use crate::transport::{Received, Transport};
+use answers::{Answers, Asked};
+use sending::Sending;
+
+/// How long an idle connection may still wait for one more request once the server wants it to go.
+const LAST_CHANCE_MAX: Duration = Duration::from_secs(3);
+/// A request body that nobody wants is thrown away up to this size; a longer one costs the connection.
+const DISCARD_BYTES_MAX: u64 = 1024 * 1024;
+
+/// One client.
+pub struct WebConnection {
+    server: Arc<Server>,
+    transport: Transport,
+    client: Client,
+    state: State,
+    /// Responses so far that kept the connection alive.
+    kept: u32,
+    /// It was shed: the next answer is the last one.
+    last: bool,
+}
+
+/// Where a connection is in its life.
+enum State {
+    /// Just accepted.
+    Fresh,
+    /// Waiting for a request, or collecting its head.
+    ReadingRequest(Awaited),
+    /// A job works out the answer: something has to be read from a disk.
+    Answering(Box<Answering>),
+    /// An answer is on its way out. `Timeout` runs, anew with every byte that moves.
+    WritingResponse(Box<Sending>, Then),
+    /// The answer has gone, and the request's body is being thrown away. `Timeout` runs, anew with every byte.
+    DiscardingBody(Box<Discarding>),
+    /// We have sent FIN and throw input away, so that a reset cannot destroy the answer before the client has read
+    /// it (RFC 9112 §9.6).
+    LingeringClose(Linger),
+    /// Over.
+    Gone,
+}
+
+/// The wait for a request.
+#[derive(Clone, Copy)]
+struct Awaited {
+    /// `KeepAliveTimeout` between two requests; `Timeout` before the first one, and anew with every byte of a head.
+    until: Moment,
+    /// The first byte is here.
+    begun: bool,
+    /// Another request was answered before.
+    kept: bool,
+}
+
+/// A request whose answer takes time, with a copy of its head.
+struct Answering {
+    job: JobHandle<Response>,
+    head: Arc<[u8]>,
+    received: log::Moment,
+}
+
+/// A request's body, on its way to nowhere.
+struct Discarding {
+    drain: Drain,
+    until: Moment,
+    /// How long the connection may be idle afterwards.
+    idle: Duration,
+}
+
+/// What follows when the answers have gone.
+enum Then {
+    /// Another request, whose first bytes may be here already. How long the connection may be idle.
+    Next { begun: bool, idle: Duration },
+    /// The rest of a request's body, then another request.
+    Discard(Box<Drain>, Duration),
+    /// A job's answer.
+    Answer(Box<Answering>),
+    /// The end.
+    Close,
+}
+
+/// How one state goes over into another.
+enum Move {
+    /// At once.
+    To(State),
+    /// When this comes true.
+    Wait(State, Wait),
+}
+
+impl Move {
+    fn wait(state: State, phase: Phase, client: Interest, until: Moment) -> Self {
+        Self::Wait(state, Wait { phase, client, deadline: Deadline::At(until) })
+    }
+}
+
+impl WebConnection {
+    /// A connection that has just been accepted.
+    pub fn new(server: Arc<Server>, socket: Socket, client: Client) -> Self {
+        Self {
+            server,
+            transport: Transport::new(socket),
+            client,
+            state: State::Fresh,
+            kept: 0,
+            last: false,
+        }
+    }
+}
+
+impl Connection<ThreadState> for WebConnection {
+    fn socket(&self) -> &Socket {
+        self.transport.socket()
+    }
+
+    fn advance(&mut self, turn: &mut Turn<'_, ThreadState>) -> Step {
+        self.last |= turn.why() == Why::Shed;
+        loop {
+            let next = match std::mem::replace(&mut self.state, State::Gone) {
+                State::Fresh => {
+                    let until = turn.now() + self.timeout();
+                    Move::To(State::ReadingRequest(Awaited { until, begun: false, kept: false }))
+                }
+                State::ReadingRequest(awaited) => self.read_request(awaited, turn),
+                State::Answering(answering) => self.answer_at_last(answering, turn),
+                State::WritingResponse(sending, then) => self.write_response(sending, then, turn),
+                State::DiscardingBody(discarding) => self.discard_body(discarding, turn),
+                State::LingeringClose(linger) => {
+                    match linger.advance(self.transport.socket(), turn) {
+                        Step::Wait(wait) => Move::Wait(State::LingeringClose(linger), wait),
+                        Step::Done => return Step::Done,
+                    }
+                }
+                State::Gone => return Step::Done,
+            };
+            match next {
+                Move::To(state) => self.state = state,
+                Move::Wait(state, wait) => {
+                    self.state = state;
+                    return Step::Wait(wait);
+                }
+            }
+        }
+    }
+}
+
+impl WebConnection {
+    // --- reading requests ---
+
+    /// Takes what input there is, and answers every whole request in it.
+    fn read_request(&mut self, awaited: Awaited, turn: &mut Turn<'_, ThreadState>) -> Move {
+        let mut buffer = std::mem::take(&mut turn.buffers().read);
+        let mut held = Vec::new();
+        let next = match self.transport.receive(&mut buffer, &mut held) {
+            Ok(Received::Input(input)) => self.answer_all(input, awaited, turn),
+            // Whatever had come by the deadline was read just now, so no request is lost by closing.
+            Ok(Received::Nothing) if turn.why() == Why::Expired && !awaited.begun => {
+                self.close(turn)
+            }
+            Ok(Received::Nothing) if turn.why() == Why::Expired => {
+                self.give_up_on_head(&held, turn)
+            }
+            Ok(Received::Nothing) => {
+                self.transport.keep(&held, false);
+                wait_for_request(last_chance(awaited, turn))
+            }
+            Ok(Received::End) | Err(_) => Move::To(State::Gone),
+        };
+        turn.buffers().read = buffer;
+        next
+    }
+
+    /// Answers every whole request in the input, as long as their answers fit together.
+    fn answer_all(
+        &mut self,
+        input: &[u8],
+        awaited: Awaited,
+        turn: &mut Turn<'_, ThreadState>,
+    ) -> Move {
+        let mut answers = Answers::new(turn);
+        let mut used = 0;
+        let mut then = None;
+        while then.as_ref().is_none_or(Then::is_next) && answers.have_room() {
+            match head::parse(&input[used..], &self.head_limits()) {
+                Parse::Partial { begun, .. } => {
+                    let Some(Then::Next { idle, .. }) = then else {
+                        return self.await_more(&input[used..], awaited, begun, answers, turn);
+                    };
+                    then = Some(Then::Next { begun, idle });
+                    break;
+                }
+                Parse::Invalid(bad) => {
+                    let response =
+                        request::refuse(&self.server, &self.client, bad.status(), bad.reason());
+                    self.answer(
+                        &Asked::nothing(bad.request_line.unwrap_or_default()),
+                        response,
+                        turn,
+                        &mut answers,
+                    );
+                    used = input.len();
+                    then = Some(Then::Close);
+                }
+                Parse::Complete { head, length } => {
+                    let raw = &input[used..used + length];
+                    used += length;
+                    let now = log::Moment::now();
+                    let local = turn.local();
+                    let (merged, access) = (&mut local.merged, local.access);
+                    match request::respond(&self.server, &self.client, &head, now, merged, access) {
+                        Outcome::WouldBlock => {
+                            then = Some(Then::Answer(self.answer_by_job(raw, now, turn)))
+                        }
+                        Outcome::Ready(response) => {
+                            let idle = self.idle_time(&response);
+                            let asked = Asked {
+                                head: Some(&head),
+                                line: head.request_line(),
+                                raw,
+                                received: now,
+                            };
+                            let fate = self.answer(&asked, response, turn, &mut answers);
+                            let mut drain = Drain::new(head.framing(), &self.head_limits());
+                            let (body_bytes, state) = drain.feed(&input[used..]);
+                            used += body_bytes;
+                            then = Some(match (fate.keeps(), state) {
+                                (false, _) | (true, DrainState::Bad) => Then::Close,
+                                (true, DrainState::Done) => {
+                                    Then::Next { begun: used < input.len(), idle }
+                                }
+                                (true, DrainState::More) => Then::Discard(Box::new(drain), idle),
+                            });
+                        }
+                    }
+                }
+            }
+        }
+        // What is left may be a whole request, unless it was just found to be a part of one.
+        let unseen = !matches!(then, Some(Then::Next { .. })) || !answers.have_room();
+        self.transport.keep(&input[used..], unseen);
+        self.send(answers, then.unwrap_or(Then::Close), turn)
+    }
+
+    /// The input is not even one request.
+    fn await_more(
+        &mut self,
+        input: &[u8],
+        awaited: Awaited,
+        begun: bool,
+        answers: Answers,
+        turn: &mut Turn<'_, ThreadState>,
+    ) -> Move {
+        answers.take_back(turn);
+        self.transport.keep(input, false);
+        // Every byte of a head gives it new time; empty lines do not.
+        let until = if begun { turn.now() + self.timeout() } else { awaited.until };
+        wait_for_request(Awaited { until, begun, ..awaited })
+    }
+
+    /// The client takes too long over a head that it has begun.
+    fn give_up_on_head(&mut self, held: &[u8], turn: &mut Turn<'_, ThreadState>) -> Move {
+        let response = request::refuse(&self.server, &self.client, Status::REQUEST_TIMEOUT, "");
+        let mut lines =
+            held.split(|byte| matches!(byte, b'\r' | b'\n')).filter(|line| !line.is_empty());
+        let mut answers = Answers::new(turn);
+        self.answer(
+            &Asked::nothing(lines.next().unwrap_or_default()),
+            response,
+            turn,
+            &mut answers,
+        );
+        self.send(answers, Then::Close, turn)
+    }
+
+    // --- answers that take time ---
+
+    /// Starts the job that works out an answer, with a copy of all that it needs.
+    fn answer_by_job(
+        &self,
+        raw: &[u8],
+        received: log::Moment,
+        turn: &mut Turn<'_, ThreadState>,
+    ) -> Box<Answering> {
+        let head: Arc<[u8]> = raw.into();
+        let (server, client, limits, copy) =
+            (Arc::clone(&self.server), self.client, self.head_limits(), Arc::clone(&head));
+        let job = turn.job(move || respond_in_job(&server, &client, &copy, &limits, received));
+        Box::new(Answering { job, head, received })
+    }
+
+    fn answer_at_last(
+        &mut self,
+        answering: Box<Answering>,
+        turn: &mut Turn<'_, ThreadState>,
+    ) -> Move {
+        let Some(done) = answering.job.take() else {
+            // A job is sure to end, so there is no deadline.
+            let wait =
+                Wait { phase: Phase::Response, client: Interest::NONE, deadline: Deadline::Never };
+            return Move::Wait(State::Answering(answering), wait);
+        };
+        let response = done.unwrap_or_else(|_panicked| {
+            request::refuse(&self.server, &self.client, Status::INTERNAL_SERVER_ERROR, "")
+        });
+        let idle = self.idle_time(&response);
+        let Parse::Complete { head, .. } = head::parse(&answering.head, &self.head_limits()) else {
+            unreachable!("it was parsed before, under the same limits");
+        };
+        let asked = Asked {
+            head: Some(&head),
+            line: head.request_line(),
+            raw: &answering.head,
+            received: answering.received,
+        };
+        let mut answers = Answers::new(turn);
+        let fate = self.answer(&asked, response, turn, &mut answers);
+        let then = match (fate.keeps(), head.framing()) {
+            (false, _) => Then::Close,
+            (true, Framing::None) => Then::Next { begun: !self.transport.is_empty(), idle },
+            (true, framing) => {
+                Then::Discard(Box::new(Drain::new(framing, &self.head_limits())), idle)
+            }
+        };
+        self.send(answers, then, turn)
+    }
+
+    // --- after the answer ---
+
+    /// The answers have gone: on to what follows.
+    fn go_on(&mut self, then: Then, turn: &mut Turn<'_, ThreadState>) -> Move {
+        match then {
+            Then::Next { begun, idle } => {
+                let wait = if begun { self.timeout() } else { idle };
+                let awaited = Awaited { until: turn.now() + wait, begun, kept: true };
+                if self.transport.has_unseen() {
+                    return Move::To(State::ReadingRequest(awaited));
+                }
+                wait_for_request(awaited)
+            }
+            Then::Discard(drain, idle) => {
+                let until = turn.now() + self.timeout();
+                Move::To(State::DiscardingBody(Box::new(Discarding { drain: *drain, until, idle })))
+            }
+            Then::Answer(answering) => Move::To(State::Answering(answering)),
+            Then::Close => self.close(turn),
+        }
+    }
+
+    fn discard_body(
+        &mut self,
+        mut discarding: Box<Discarding>,
+        turn: &mut Turn<'_, ThreadState>,
+    ) -> Move {
+        let mut buffer = std::mem::take(&mut turn.buffers().read);
+        let mut held = Vec::new();
+        let next = match self.transport.receive(&mut buffer, &mut held) {
+            Ok(Received::Input(input)) => {
+                let (used, state) = discarding.drain.feed(input);
+                self.transport.keep(&input[used..], true);
+                discarding.until = turn.now() + self.timeout();
+                match state {
+                    DrainState::Done => {
+                        let begun = used < input.len();
+                        self.go_on(Then::Next { begun, idle: discarding.idle }, turn)
+                    }
+                    DrainState::More if discarding.drain.body_bytes() <= DISCARD_BYTES_MAX => {
+                        wait_for_body(discarding)
+                    }
+                    DrainState::More | DrainState::Bad => self.close(turn),
+                }
+            }
+            Ok(Received::Nothing) if turn.why() == Why::Expired => self.close(turn),
+            Ok(Received::Nothing) => wait_for_body(discarding),
+            Ok(Received::End) | Err(_) => Move::To(State::Gone),
+        };
+        turn.buffers().read = buffer;
+        next
+    }
+
+    fn close(&mut self, turn: &mut Turn<'_, ThreadState>) -> Move {
+        match Linger::start(self.transport.socket(), turn.now()) {
+            Some(linger) => Move::To(State::LingeringClose(linger)),
+            None => Move::To(State::Gone),
+        }
+    }
+
+    // --- settings ---
+
+    /// What holds before a request has named its host: the first host of the address.
+    fn first_host(&self) -> &crate::config::Host {
+        let config = &self.server.config;
+        &config.hosts[self.client.local.map_or(0, |local| config.table.first(local))]
+    }
+
+    fn timeout(&self) -> Duration {
+        self.first_host().settings.core.timeout()
+    }
+
+    fn head_limits(&self) -> HeadLimits {
+        let limits = self.first_host().settings.core.limits();
+        HeadLimits::new(
+            limits.line_bytes_max,
+            limits.field_bytes_max,
+            limits.fields_max.unwrap_or(usize::MAX),
+        )
+    }
+
+    fn idle_time(&self, response: &Response) -> Duration {
+        self.server.config.hosts[response.host].settings.core.keep_alive_timeout()
+    }
+}
+
+/// Answers a request in a job, where waiting for a disk harms nobody.
+fn respond_in_job(
+    server: &Server,
+    client: &Client,
+    head: &[u8],
+    limits: &HeadLimits,
+    received: log::Moment,
+) -> Response {
+    let Parse::Complete { head, .. } = head::parse(head, limits) else {
+        unreachable!("it was parsed before, under the same limits");
+    };
+    let mut merged = MergeCache::default();
+    match request::respond(server, client, &head, received, &mut merged, Access::MayBlock) {
+        Outcome::Ready(response) => response,
+        Outcome::WouldBlock => unreachable!("a job may block"),
+    }
+}
+
+impl Then {
+    fn is_next(&self) -> bool {
+        matches!(self, Self::Next { begun: true, .. })
+    }
+}
+
+fn wait_for_request(awaited: Awaited) -> Move {
+    let phase = if awaited.kept && !awaited.begun { Phase::Idle } else { Phase::Request };
+    Move::wait(State::ReadingRequest(awaited), phase, Interest::READ, awaited.until)
+}
+
+fn wait_for_body(discarding: Box<Discarding>) -> Move {
+    let until = discarding.until;
+    Move::wait(State::DiscardingBody(discarding), Phase::Request, Interest::READ, until)
+}
+
+/// A connection that has begun nothing, and should go, may send one more request for a short time.
+fn last_chance(awaited: Awaited, turn: &Turn<'_, ThreadState>) -> Awaited {
+    if awaited.begun || !matches!(turn.why(), Why::Drain | Why::Shed) {
+        return awaited;
+    }
+    Awaited { until: awaited.until.min(turn.now() + LAST_CHANCE_MAX), ..awaited }
+}

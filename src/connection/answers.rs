@@ -1,0 +1,245 @@
+//! Answers: heads written one behind the other, and their lines in the access log.
+
+use std::sync::Arc;
+
+use herdgate_mpm::Turn;
+
+use super::{DISCARD_BYTES_MAX, WebConnection};
+use crate::http::framing::Framing;
+use crate::http::head::{Head, Version, Wish};
+use crate::http::keepalive::{self, Exchange, Fate, KeepAliveSettings};
+use crate::http::response::{InvalidField, ResponseHead};
+use crate::http::status::Status;
+use crate::log;
+use crate::log::access::{After, NoFields, Record};
+use crate::request;
+use crate::response::{Body, Response};
+use crate::server::ThreadState;
+
+/// Bodies up to this size are copied behind their heads, so that pipelined answers leave in one piece.
+const COPY_BYTES_MAX: usize = 4 * 1024;
+/// Output gathered in one turn beyond this leaves before the next request is answered.
+const GATHER_BYTES_MAX: usize = 64 * 1024;
+
+/// What was asked, as far as it is known.
+pub(super) struct Asked<'r> {
+    /// `None` if it was no request.
+    pub(super) head: Option<&'r Head<'r>>,
+    /// The request line, or what came in its place.
+    pub(super) line: &'r [u8],
+    /// The whole head as it came.
+    pub(super) raw: &'r [u8],
+    pub(super) received: log::Moment,
+}
+
+impl<'r> Asked<'r> {
+    /// Something that is no request.
+    pub(super) fn nothing(line: &'r [u8]) -> Self {
+        Self { head: None, line, raw: line, received: log::Moment::now() }
+    }
+}
+
+/// Answers that leave together, in the thread's write buffer.
+pub(super) struct Answers {
+    pub(super) bytes: Vec<u8>,
+    /// The last answer's body, if it is too long to be copied behind its head.
+    pub(super) body: Body,
+    /// The last answer, if it has a file: it is logged when the file has gone.
+    pub(super) unlogged: Option<Box<Unlogged>>,
+}
+
+/// A response on its way, and a copy of its request's head, for the log.
+pub(super) struct Unlogged {
+    head: Arc<[u8]>,
+    received: log::Moment,
+    response: Response,
+    fate: Fate,
+    head_bytes: u64,
+    pub(super) body_bytes: u64,
+}
+
+impl Unlogged {
+    /// `EnableSendfile`
+    pub(super) fn by_sendfile(&self) -> bool {
+        self.response.settings.core.sendfile()
+    }
+}
+
+impl Answers {
+    pub(super) fn new(turn: &mut Turn<'_, ThreadState>) -> Self {
+        let mut bytes = std::mem::take(&mut turn.buffers().write);
+        bytes.clear();
+        Self { bytes, body: Body::Empty, unlogged: None }
+    }
+
+    /// Whether another answer may join them.
+    pub(super) fn have_room(&self) -> bool {
+        matches!(self.body, Body::Empty) && self.bytes.len() < GATHER_BYTES_MAX
+    }
+
+    /// There were none: the thread has its buffer back.
+    pub(super) fn take_back(self, turn: &mut Turn<'_, ThreadState>) {
+        turn.buffers().write = self.bytes;
+    }
+}
+
+impl WebConnection {
+    /// Writes one answer behind the others, and logs it, unless it has a file: that must have gone first.
+    pub(super) fn answer(
+        &mut self,
+        asked: &Asked<'_>,
+        mut response: Response,
+        turn: &mut Turn<'_, ThreadState>,
+        answers: &mut Answers,
+    ) -> Fate {
+        let start = answers.bytes.len();
+        let mut fate = self.fate(asked.head, &response, turn.draining() || self.last);
+        let secs = asked.received.secs;
+        if self.write_head(&mut answers.bytes, &response, fate, secs, turn.local()).is_err() {
+            self.server.logs.error(response.host).at(log::Level::Error, "http").say(format_args!(
+                "AH02430: Response header field contains invalid characters, aborting request"
+            ));
+            (response, fate) = (
+                request::refuse(&self.server, &self.client, Status::INTERNAL_SERVER_ERROR, ""),
+                Fate::Close,
+            );
+            self.write_head(&mut answers.bytes, &response, fate, secs, turn.local())
+                .expect("our own page has no odd fields");
+        }
+        let head_bytes = (answers.bytes.len() - start) as u64;
+        let body_bytes = response.body.length();
+        self.kept += u32::from(fate.keeps());
+        turn.slot().count_request(head_bytes + body_bytes);
+        let body = std::mem::replace(&mut response.body, Body::Empty);
+        if matches!(body, Body::File { .. }) {
+            let (head, received) = (asked.raw.into(), asked.received);
+            answers.unlogged =
+                Some(Box::new(Unlogged { head, received, response, fate, head_bytes, body_bytes }));
+            answers.body = body;
+            return fate;
+        }
+        self.log(asked, &response, head_bytes, body_bytes, after(fate), turn.local());
+        match body.in_memory() {
+            Some(bytes) if bytes.len() <= COPY_BYTES_MAX => answers.bytes.extend_from_slice(bytes),
+            _ => answers.body = body,
+        }
+        fate
+    }
+
+    /// A file has gone, or as much of it as ever will: logs its request.
+    pub(super) fn log_late(&self, unlogged: &Unlogged, body_left: u64, local: &mut ThreadState) {
+        let limits = self.head_limits();
+        let head = match crate::http::head::parse(&unlogged.head, &limits) {
+            crate::http::head::Parse::Complete { head, .. } => Some(head),
+            _ => None,
+        };
+        let line = head.as_ref().map_or(&[][..], Head::request_line);
+        let asked =
+            Asked { head: head.as_ref(), line, raw: &unlogged.head, received: unlogged.received };
+        let after = if body_left == 0 { after(unlogged.fate) } else { After::Aborted };
+        let body_bytes = unlogged.body_bytes - body_left;
+        self.log(&asked, &unlogged.response, unlogged.head_bytes, body_bytes, after, local);
+    }
+
+    fn log(
+        &self,
+        asked: &Asked<'_>,
+        response: &Response,
+        head_bytes: u64,
+        body_bytes: u64,
+        after: After,
+        local: &mut ThreadState,
+    ) {
+        let head = asked.head;
+        let host = &self.server.config.hosts[response.host];
+        let no_fields = &NoFields;
+        let record = Record {
+            client: self.client.address,
+            local: self.client.local,
+            received: asked.received,
+            duration: log::Moment::now().since(asked.received),
+            request_line: asked.line,
+            method: head.map_or(&[][..], |head| head.method().as_str().as_bytes()),
+            path: &response.path,
+            query: head.and_then(Head::query),
+            protocol: match head.map(Head::version) {
+                Some(Version::Http11) => "HTTP/1.1",
+                Some(Version::Http10) | None => "HTTP/1.0",
+            },
+            status: response.status.code(),
+            body_bytes,
+            bytes_in: asked.raw.len() as u64,
+            bytes_out: head_bytes + body_bytes,
+            keep_alives: self.kept.saturating_sub(1),
+            after,
+            user: None,
+            server_name: host.name.as_bytes(),
+            host_name: head
+                .and_then(Head::host)
+                .map_or(host.name.as_bytes(), |host| host.name.as_bytes()),
+            server_port: host
+                .settings
+                .core
+                .name()
+                .and_then(|name| name.port)
+                .map_or(80, Into::into),
+            file: response.file.as_deref(),
+            handler: response.handler,
+            request_fields: head.map_or(no_fields as _, |head| head as _),
+            response_fields: response,
+        };
+        self.server.logs.record(response.host, &record, &mut local.batch, &mut local.clock);
+    }
+
+    /// Whether the connection lives on after this answer (ref H.3).
+    fn fate(&self, head: Option<&Head<'_>>, response: &Response, draining: bool) -> Fate {
+        let framing = head.map_or(Framing::None, Head::framing);
+        let too_long = matches!(framing, Framing::Length(bytes) if bytes > DISCARD_BYTES_MAX);
+        let settings = &self.server.config.hosts[response.host].settings.core;
+        let exchange = Exchange {
+            version: head.map_or(Version::Http10, Head::version),
+            wish: head.map_or(Wish::Unsaid, Head::wish),
+            status: response.status,
+            end_is_known: true,
+            must_close: head.is_none() || too_long,
+            // Nobody here asks for a body, so a client that waits to be asked cannot be kept.
+            awaits_continue: framing != Framing::None && head.is_some_and(Head::expects_continue),
+            switched_off: false,
+            draining,
+            kept_so_far: self.kept,
+        };
+        let keep_alive = KeepAliveSettings {
+            enabled: settings.keep_alive(),
+            timeout_secs: settings.keep_alive_timeout().as_millis().div_ceil(1000) as u64,
+            requests_max: settings.keep_alive_requests_max(),
+        };
+        keepalive::decide(&keep_alive, &exchange)
+    }
+
+    fn write_head(
+        &self,
+        out: &mut Vec<u8>,
+        response: &Response,
+        fate: Fate,
+        now_secs: i64,
+        local: &mut ThreadState,
+    ) -> Result<(), InvalidField> {
+        let mut head = ResponseHead::begin(
+            out,
+            response.status,
+            local.dates.at(now_secs),
+            &self.server.banner,
+        )?;
+        for (name, value) in response.fields.iter() {
+            head.field(name, value)?;
+        }
+        if let Some(length) = response.content_length {
+            head.content_length(length);
+        }
+        head.finish(fate, response.content_type.as_deref().map(str::as_bytes))
+    }
+}
+
+fn after(fate: Fate) -> After {
+    if fate.keeps() { After::Kept } else { After::Closed }
+}

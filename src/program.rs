@@ -1,0 +1,388 @@
+//! # program: the web server around the process models
+//!
+//! ```text
+//!   load ─▶ Config ─▶ Logs, Listeners ─▶ Plan ─▶ mpm::run ─┬─ Program::prepare: the same again, for a reload
+//!                                                          └─ Program::notice: what happens, into the error log
+//! ```
+//!
+//! - A reload is a transaction: everything that can fail comes first, and a failure changes nothing.
+//! - What happens is said in Apache's words and with its numbers, since people and scripts look for them (ref M.4).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use herdgate_mpm::gate::GateKind;
+use herdgate_mpm::{self as mpm, ListenSpec, Listeners, Notice, Plan};
+use herdgate_sys as sys;
+use sys::process::{Credentials, Detached, End, FoundUser};
+use sys::signals::Signal;
+
+use crate::config::geometry::Model;
+use crate::config::{Config, Diagnostics, Loaded, Mpm};
+use crate::log::{Level, Logs};
+use crate::modules::mpm_common::{Gate, ListenAddress, Mechanism};
+use crate::request::Server;
+use crate::server::WebService;
+
+/// Loads the configuration, at start and at each reload.
+pub type Loader = Box<dyn Fn() -> Result<Loaded, Diagnostics>>;
+
+/// The web server as the supervisor sees it.
+pub struct WebProgram {
+    loader: Loader,
+    /// The generation in force: its logs are where things are said.
+    server: Arc<Server>,
+    model: Model,
+    on_terminal: bool,
+    command_line: String,
+    /// Tells the shell that the server serves, once it does.
+    detached: Option<Detached>,
+    /// Listeners that were announced already.
+    announced: Vec<std::net::SocketAddr>,
+    listeners: Listeners,
+}
+
+/// How the server stands in its surroundings.
+#[derive(Default)]
+pub struct Surroundings {
+    /// It stands on a terminal.
+    pub on_terminal: bool,
+    /// It has gone into the background.
+    pub detached: Option<Detached>,
+}
+
+/// All of a generation, ready to serve.
+pub struct Prepared {
+    /// For the process models.
+    pub plan: Plan<WebService>,
+    /// What it answers from.
+    pub server: Arc<Server>,
+}
+
+/// Opens logs and listeners for a configuration. `present`: listeners to keep.
+///
+/// # Errors
+/// One or several lines for people. Nothing is left behind.
+pub fn prepare(config: Config, present: &Listeners, on_terminal: bool) -> Result<Prepared, String> {
+    let mut settings = settings(&config.server.mpm, &config.server.runtime_dir);
+    settings.on_terminal = on_terminal;
+    settings.credentials = credentials(&config)?;
+    let listeners =
+        Listeners::bind(&settings.listen, settings.backlog, present).map_err(|error| {
+            let code = error.source.raw_os_error().unwrap_or(0);
+            let (spec, reason) = (&error.spec, reason(&error.source));
+            format!(
+                "({code}){reason}: AH00072: make_sock: could not bind to address {spec}\n\
+             no listening sockets available, shutting down"
+            )
+        })?;
+    let logs = Logs::open(&config)
+        .map_err(|error| format!("AH00091: {error}\nAH00015: Unable to open logs"))?;
+    let server = Arc::new(Server::new(Arc::new(config), logs));
+    let service = Arc::new(WebService::new(Arc::clone(&server), listeners.clone()));
+    Ok(Prepared { plan: Plan { service, settings, listeners }, server })
+}
+
+/// An operating system error in words, without Rust's "(os error N)".
+pub fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+impl WebProgram {
+    /// The program that goes on with what was prepared.
+    pub fn new(loader: Loader, prepared: &Prepared, surroundings: Surroundings) -> Self {
+        let words: Vec<String> = std::env::args().collect();
+        Self {
+            loader,
+            server: Arc::clone(&prepared.server),
+            model: prepared.server.config.server.mpm.geometry.model,
+            on_terminal: surroundings.on_terminal,
+            command_line: words.join(" "),
+            detached: surroundings.detached,
+            announced: Vec::new(),
+            listeners: prepared.plan.listeners.clone(),
+        }
+    }
+
+    fn say(&self, level: Level, message: std::fmt::Arguments<'_>) {
+        self.server.logs.main().at(level, self.module()).say(message);
+    }
+
+    fn module(&self) -> &'static str {
+        match self.model {
+            Model::Prefork => "mpm_prefork",
+            Model::Worker => "mpm_worker",
+            Model::Event => "mpm_event",
+        }
+    }
+
+    /// Apache's message numbers differ by model.
+    fn number(&self, prefork: u32, worker: u32, event: u32) -> String {
+        let number = match self.model {
+            Model::Prefork => prefork,
+            Model::Worker => worker,
+            Model::Event => event,
+        };
+        format!("AH{number:05}")
+    }
+
+    fn resuming(&mut self) {
+        let now: Vec<_> = self.listeners.iter().map(|(_, listener)| listener.address()).collect();
+        for address in now.iter().filter(|address| !self.announced.contains(address)) {
+            self.say(Level::Notice, format_args!("listening on {address}"));
+        }
+        self.announced = now;
+        let banner = &self.server.banner;
+        let number = self.number(163, 292, 489);
+        self.say(
+            Level::Notice,
+            format_args!("{number}: {banner} configured -- resuming normal operations"),
+        );
+        let command_line = &self.command_line;
+        self.server
+            .logs
+            .main()
+            .at(Level::Notice, "core")
+            .say(format_args!("AH00094: Command line: '{command_line}'"));
+        if let Some(detached) = self.detached.take()
+            && let Err(error) = detached.ready()
+        {
+            self.say(Level::Warn, format_args!("letting go of the terminal: {error}"));
+        }
+    }
+
+    fn child_died(&self, pid: sys::Pid, end: End) {
+        match end {
+            End::Killed { signal, core } => {
+                let name = Signal::try_from(signal).map_or("unknown signal", signal_words);
+                let core = if core { ", possible coredump" } else { "" };
+                let main = self.server.logs.main();
+                main.at(Level::Notice, "core").say(format_args!(
+                    "AH00052: child pid {pid} exit signal {name} ({signal}){core}"
+                ));
+            }
+            End::Exited(code) => self.say(
+                Level::Warn,
+                format_args!("child pid {pid} ended by itself, with status {code}"),
+            ),
+        }
+    }
+}
+
+impl mpm::Program for WebProgram {
+    type Service = WebService;
+
+    fn prepare(&mut self, present: &Listeners) -> Result<Plan<WebService>, String> {
+        let loaded = (self.loader)().map_err(|mistakes| mistakes.to_string())?;
+        for warning in loaded.warnings.to_string().lines() {
+            self.say(Level::Warn, format_args!("{warning}"));
+        }
+        let prepared = prepare(loaded.config, present, self.on_terminal)?;
+        self.server = prepared.server;
+        self.listeners = prepared.plan.listeners.clone();
+        log_panics(&self.server);
+        Ok(prepared.plan)
+    }
+
+    fn notice(&mut self, notice: Notice<'_>) {
+        match notice {
+            Notice::Resuming => self.resuming(),
+            Notice::GracefulRestart if self.model == Model::Prefork => {
+                self.say(
+                    Level::Notice,
+                    format_args!("AH00171: Graceful restart requested, doing restart"),
+                );
+            }
+            Notice::GracefulRestart => {
+                let number = self.number(171, 297, 493);
+                self.say(
+                    Level::Notice,
+                    format_args!("{number}: SIGUSR1 received.  Doing graceful restart"),
+                );
+            }
+            Notice::HardRestart => {
+                let number = self.number(173, 298, 494);
+                self.say(
+                    Level::Notice,
+                    format_args!("{number}: SIGHUP received.  Attempting to restart"),
+                );
+            }
+            Notice::ReloadFailed(why) => {
+                for line in why.lines() {
+                    self.say(Level::Error, format_args!("{line}"));
+                }
+                self.say(
+                    Level::Error,
+                    format_args!(
+                        "the new configuration cannot be used: the old one stays in force"
+                    ),
+                );
+            }
+            Notice::NeedsFullRestart(what) => {
+                self.say(
+                    Level::Warn,
+                    format_args!("{what} cannot change while the server runs: stop and start it"),
+                );
+            }
+            Notice::GracefulStop => {
+                let number = self.number(170, 296, 492);
+                self.say(
+                    Level::Notice,
+                    format_args!("{number}: caught SIGWINCH, shutting down gracefully"),
+                );
+            }
+            Notice::Stop(signal) => {
+                let number = self.number(169, 295, 491);
+                self.say(Level::Notice, format_args!("{number}: caught {signal}, shutting down"));
+            }
+            Notice::GracefulStopTimedOut => {
+                self.say(
+                    Level::Warn,
+                    format_args!(
+                        "GracefulShutdownTimeout has passed: killing the children that are left"
+                    ),
+                );
+            }
+            Notice::ChildDied { pid, end } => self.child_died(pid, end),
+            Notice::ChildrenDieYoung { pause } => {
+                let secs = pause.as_secs();
+                self.say(
+                    Level::Warn,
+                    format_args!(
+                        "children die right after their start: the next attempt is in {secs} s"
+                    ),
+                );
+            }
+            Notice::LimitReached => {
+                let number = self.number(161, 286, 484);
+                self.say(Level::Error, format_args!(
+                    "{number}: server reached MaxRequestWorkers setting, consider raising the MaxRequestWorkers setting"
+                ));
+            }
+            Notice::ScoreboardFull => {
+                let number = self.number(288, 288, 3490);
+                self.say(
+                    Level::Error,
+                    format_args!("{number}: scoreboard is full, not at MaxRequestWorkers"),
+                );
+            }
+            Notice::SeemsBusy { spawning, idle, total } => {
+                let number = self.number(162, 289, 486);
+                self.say(Level::Info, format_args!(
+                    "{number}: server seems busy, (you may need to increase StartServers, or Min/MaxSpareServers), \
+                     spawning {spawning} children, there are {idle} idle, and {total} total children"
+                ));
+            }
+            Notice::ForkFailed(error) => {
+                let log = self.server.logs.main().at(Level::Error, self.module());
+                log.because(error).say(format_args!("AH00159: fork: Unable to fork new process"));
+            }
+            Notice::Killed(pid) => {
+                let main = self.server.logs.main();
+                main.at(Level::Error, "core").say(format_args!(
+                    "AH00046: child process {pid} still did not exit, sending a SIGKILL"
+                ));
+            }
+            other => self.say(Level::Info, format_args!("{other:?}")),
+        }
+    }
+}
+
+/// Sends what a panic says to the error log: a child has no standard error that anybody reads.
+pub fn log_panics(server: &Arc<Server>) {
+    let server = Arc::clone(server);
+    std::panic::set_hook(Box::new(move |panic| {
+        server.logs.main().at(Level::Crit, "core").say(format_args!("{panic}"));
+    }));
+}
+
+/// What the process models are told of the configuration.
+fn settings(mpm: &Mpm, runtime_dir: &Path) -> mpm::Settings {
+    let geometry = &mpm.geometry;
+    let (gate, lock_dir) = gate(&mpm.gate, runtime_dir);
+    let model = match geometry.model {
+        Model::Prefork => mpm::Model::Prefork,
+        Model::Worker => mpm::Model::Worker,
+        Model::Event => mpm::Model::Event,
+    };
+    mpm::Settings {
+        listen: mpm.listen.iter().map(|listen| listen_spec(listen.address)).collect(),
+        backlog: mpm.backlog,
+        gate,
+        lock_dir,
+        start_children: geometry.start_servers,
+        min_spare: geometry.min_spare,
+        max_spare: geometry.max_spare,
+        max_children: geometry.processes_max,
+        server_limit: geometry.server_limit,
+        threads_per_child: geometry.threads_per_child,
+        thread_limit: geometry.thread_limit,
+        max_connections_per_child: mpm.connections_per_child_max.map_or(0, u64::from),
+        async_factor: whole_factor(geometry.async_factor),
+        scoreboard: mpm.scoreboard_file.clone(),
+        graceful_shutdown_timeout: mpm.graceful_shutdown_timeout,
+        thread_stack_bytes: mpm.thread_stack_size,
+        ..mpm::Settings::new(model)
+    }
+}
+
+/// Apache reads fractions and uses whole numbers, at least 1 (ref E.4).
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what fits")]
+fn whole_factor(factor: f64) -> u32 {
+    factor.clamp(1.0, 1e6) as u32
+}
+
+fn gate(gate: &Gate, runtime_dir: &Path) -> (GateKind, PathBuf) {
+    match gate {
+        Gate::Open => (GateKind::None, runtime_dir.to_owned()),
+        Gate::Exclusive => (GateKind::Exclusive, runtime_dir.to_owned()),
+        Gate::Mutex { mechanism, folder, .. } => {
+            let kind = match mechanism {
+                Mechanism::Pthread => GateKind::Pthread,
+                Mechanism::Fcntl => GateKind::Fcntl,
+            };
+            (kind, folder.clone().unwrap_or_else(|| runtime_dir.to_owned()))
+        }
+    }
+}
+
+fn listen_spec(address: ListenAddress) -> ListenSpec {
+    match address {
+        ListenAddress::Any(port) => ListenSpec { ip: None, port },
+        ListenAddress::Exact(address) => {
+            ListenSpec { ip: Some(address.ip()), port: address.port() }
+        }
+    }
+}
+
+/// Whom the children become: only root can become anybody.
+fn credentials(config: &Config) -> Result<Option<Credentials>, String> {
+    if !sys::process::is_root() {
+        return Ok(None);
+    }
+    let Some(user) = &config.server.user else { return Ok(None) };
+    let found = sys::process::lookup_user(&user.name).unwrap_or(FoundUser {
+        uid: user.id,
+        gid: None,
+        name: None,
+    });
+    let Some(gid) = config.server.group.as_ref().map(|group| group.id).or(found.gid) else {
+        return Err(format!("User {}: has no group of its own, so Group must be set", user.name));
+    };
+    Ok(Some(Credentials::new(found, gid)))
+}
+
+/// Signals as Apache's log names them.
+fn signal_words(signal: Signal) -> &'static str {
+    match signal {
+        Signal::SIGSEGV => "Segmentation fault",
+        Signal::SIGBUS => "Bus error",
+        Signal::SIGABRT => "Aborted",
+        Signal::SIGILL => "Illegal instruction",
+        Signal::SIGFPE => "Floating point exception",
+        Signal::SIGKILL => "Killed",
+        Signal::SIGTERM => "Terminated",
+        other => other.as_str(),
+    }
+}

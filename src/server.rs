@@ -1,0 +1,114 @@
+//! # server: the web server as a service that any process model runs
+//!
+//! ```text
+//! Server (configuration, logs) ──Arc──▶ WebService ──connect──▶ WebConnection ──advance──▶ request, response
+//!                                           └── thread_init ──▶ ThreadState: lent to each connection in turn
+//! ```
+
+use std::sync::Arc;
+
+use herdgate_mpm::{
+    ChildContext, ChildNotice, ListenerId, Listeners, Model, Peer, Service, Socket,
+};
+
+use crate::connection::WebConnection;
+use crate::files::Access;
+use crate::http::date::DateCache;
+use crate::log::{Level, LogBatch, LogClock};
+use crate::request::{Client, Server};
+use crate::route::walk::MergeCache;
+
+/// One generation of the web server.
+pub struct WebService {
+    server: Arc<Server>,
+    listeners: Listeners,
+}
+
+/// What a thread that serves keeps from request to request.
+pub struct ThreadState {
+    /// Lines for the access logs, written at the end of the turn.
+    pub batch: LogBatch,
+    /// Time as the logs write it.
+    pub clock: LogClock,
+    /// Time as `Date` writes it.
+    pub dates: DateCache,
+    /// Merged settings.
+    pub merged: MergeCache,
+    /// What answering may do: where one thread serves all, it must not wait for a disk.
+    pub access: Access,
+}
+
+impl WebService {
+    /// A service that answers as `server` is configured, on these listeners.
+    pub fn new(server: Arc<Server>, listeners: Listeners) -> Self {
+        Self { server, listeners }
+    }
+
+    /// What it answers from.
+    pub fn server(&self) -> &Arc<Server> {
+        &self.server
+    }
+}
+
+impl Service for WebService {
+    type Connection = WebConnection;
+    type Local = ThreadState;
+
+    fn thread_init(&self, child: &ChildContext) -> ThreadState {
+        let access = match child.model {
+            Model::Prefork | Model::Worker => Access::MayBlock,
+            Model::Event => Access::Inline,
+        };
+        ThreadState {
+            batch: LogBatch::default(),
+            clock: LogClock::default(),
+            dates: DateCache::new(),
+            merged: MergeCache::default(),
+            access,
+        }
+    }
+
+    fn connect(&self, socket: Socket, peer: Peer, listener: ListenerId) -> WebConnection {
+        let address = match peer {
+            Peer::Inet(address) => Some(address),
+            Peer::Unix => None,
+        };
+        // Only hosts that are chosen by our own address make it worth a system call.
+        let local = if self.server.config.table.needs_local_address() {
+            socket.local_address().ok().flatten()
+        } else {
+            Some(self.listeners.get(listener).address())
+        };
+        WebConnection::new(Arc::clone(&self.server), socket, Client { address, local })
+    }
+
+    fn end_turn(&self, local: &mut ThreadState) {
+        self.server.logs.flush(&mut local.batch);
+    }
+
+    fn notice(&self, notice: ChildNotice<'_>) {
+        let log = self.server.logs.main();
+        match notice {
+            ChildNotice::Shortage(error) => {
+                log.at(Level::Error, "core")
+                    .because(error)
+                    .say(format_args!("AH02180: accept failed: connections wait"));
+            }
+            ChildNotice::GateHolderDied => {
+                log.at(Level::Warn, "mpm")
+                    .say(format_args!("the accept mutex was held by a dead process: taken over"));
+            }
+            ChildNotice::GateBroken(error) => {
+                log.at(Level::Emerg, "mpm")
+                    .because(error)
+                    .say(format_args!("this child cannot go on, and ends"));
+            }
+            ChildNotice::NoThread(error) => {
+                log.at(Level::Alert, "mpm")
+                    .because(error)
+                    .say(format_args!("a thread could not be started"));
+            }
+            other => log.at(Level::Warn, "mpm").say(format_args!("{other:?}")),
+        }
+    }
+}
