@@ -11,6 +11,7 @@
 
 pub mod content;
 pub mod listing;
+mod mounts;
 pub mod open;
 
 /// Whether the caller can wait for a disk.

@@ -16,7 +16,7 @@
 //! - Inline, an open that would need the disk answers [`OpenError::WouldBlock`] and has no effect.
 //! - Without `openat2` (a container's filter), links beneath a root count as refused: too strict, never too lax.
 
-use super::Access;
+use super::{Access, mounts};
 use herdgate_sys::file::{self, CWD, Kind, OpenFlags, Resolve, Stat};
 use herdgate_sys::probe::probes;
 use smallvec::SmallVec;
@@ -111,12 +111,16 @@ impl std::error::Error for OpenError {}
 /// See [`OpenError`].
 pub fn open(path: &[u8], links: Links<'_>, access: Access) -> Result<Opened, OpenError> {
     debug_assert!(path.starts_with(b"/"), "a path that is served is absolute");
-    let strategy = strategy(links.policy, access)?;
-    readable_or_place(path, |flags| match strategy {
+    let strategy = strategy(path, links.policy, access)?;
+    let opened = readable_or_place(path, |flags| match strategy {
         Strategy::Kernel(resolve) => open_by_kernel(path, links, flags, resolve),
         Strategy::Plain => openat(CWD, path, flags).map_err(OpenError::from_kernel),
         Strategy::Walk => walk(path, links, flags),
-    })
+    })?;
+    if access == Access::MayBlock {
+        mounts::learn(path, &opened);
+    }
+    Ok(opened)
 }
 
 /// Opens `name` in an open folder; `path` is the whole name of the same file, for the policies that must look
@@ -132,13 +136,17 @@ pub fn open_in(
     access: Access,
 ) -> Result<Opened, OpenError> {
     let (Strategy::Kernel(resolve), LinkPolicy::Follow | LinkPolicy::Refuse) =
-        (strategy(links.policy, access)?, links.policy)
+        (strategy(path, links.policy, access)?, links.policy)
     else {
         return open(path, links, access);
     };
-    readable_or_place(path, |flags| {
+    let opened = readable_or_place(path, |flags| {
         openat2(folder, name, flags, resolve).map_err(OpenError::from_kernel)
-    })
+    })?;
+    if access == Access::MayBlock {
+        mounts::learn(path, &opened);
+    }
+    Ok(opened)
 }
 
 const READ: OpenFlags = OpenFlags::READ.union(OpenFlags::NONBLOCK);
@@ -181,9 +189,10 @@ enum Strategy {
     Walk,
 }
 
-fn strategy(policy: LinkPolicy, access: Access) -> Result<Strategy, OpenError> {
+fn strategy(path: &[u8], policy: LinkPolicy, access: Access) -> Result<Strategy, OpenError> {
     let kernel_decides = probes().openat2 && policy != LinkPolicy::OwnerMatch;
-    if access == Access::Inline && !(kernel_decides && probes().resolve_cached) {
+    let kernel_can_tell = kernel_decides && probes().resolve_cached;
+    if access == Access::Inline && (!kernel_can_tell || mounts::may_wait(path)) {
         return Err(OpenError::WouldBlock);
     }
     if !kernel_decides {
