@@ -1,7 +1,7 @@
 //! # What Apache has: every directive of 2.4 with the module that owns it
 //!
-//! It tells "misspelt" from "not supported yet". Directives that Herdgate has are in it, too: the rows are asked first.
-//! Third-party modules are not in it.
+//! It tells "misspelt" from "not supported yet". Directives that Herdgate has are in it, too: the
+//! rows are asked first. Third-party modules are not in it.
 
 /// The module (as `mod_rewrite`) that has the directive, or the section `<Name>`, in any case.
 pub(super) fn module_of(name: &str) -> Option<&'static str> {
@@ -16,46 +16,51 @@ pub(super) fn modules() -> impl Iterator<Item = String> {
     named.chain(WITHOUT_DIRECTIVES.split_whitespace().map(|name| format!("{name}_module")))
 }
 
-/// Modules that no directive belongs to, or whose identifier does not follow from their file's name.
+/// Modules that no directive belongs to, or whose identifier does not follow from their file's
+/// name.
 const WITHOUT_DIRECTIVES: &str = "\
-    access_compat asis auth_digest authn_anon authn_core authz_groupfile authz_user bucketeer case_filter \
-    case_filter_in cern_meta cgi cgid data echo example_hooks heartbeat http imagemap info lbmethod_bybusyness \
-    lbmethod_byrequests lbmethod_bytraffic lbmethod_heartbeat mpm_motorz php php5 php7 proxy_ajp proxy_connect \
-    proxy_fdpass proxy_http proxy_http2 proxy_hcheck proxy_uwsgi proxy_wstunnel ratelimit slotmem_plain slotmem_shm \
-    socache_dbm socache_dc socache_memcache socache_redis socache_shmcb suexec systemd tls unique_id wsgi";
+    access_compat asis auth_digest authn_anon authn_core authz_groupfile authz_user bucketeer \
+    case_filter case_filter_in cern_meta cgi cgid data echo example_hooks heartbeat http imagemap \
+    info lbmethod_bybusyness lbmethod_byrequests lbmethod_bytraffic lbmethod_heartbeat mpm_motorz \
+    php php5 php7 proxy_ajp proxy_connect proxy_fdpass proxy_http proxy_http2 proxy_hcheck \
+    proxy_uwsgi proxy_wstunnel ratelimit slotmem_plain slotmem_shm socache_dbm socache_dc \
+    socache_memcache socache_redis socache_shmcb suexec systemd tls unique_id wsgi";
 
 const DIRECTIVES: &[(&str, &str)] = &[
     (
         "core",
-        "AcceptFilter AcceptPathInfo AccessFileName AddDefaultCharset AllowEncodedSlashes AllowOverride \
-         AllowOverrideList CGIMapExtension CGIPassAuth CGIVar ContentDigest DefaultRuntimeDir DefaultType Define \
-         <Directory> <DirectoryMatch> DocumentRoot <Else> <ElseIf> EnableMMAP EnableSendfile Error ErrorDocument \
-         ErrorLog ErrorLogFormat ExtendedStatus FileETag <Files> <FilesMatch> FlushMaxPipelined FlushMaxThreshold \
-         ForceType GprofDir HostnameLookups HttpProtocolOptions <If> <IfDefine> <IfDirective> <IfFile> <IfModule> \
-         <IfSection> Include IncludeOptional KeepAlive KeepAliveTimeout <Limit> <LimitExcept> \
-         LimitInternalRecursion LimitRequestBody LimitRequestFields LimitRequestFieldSize LimitRequestLine \
-         LimitXMLRequestBody <Location> <LocationMatch> LogLevel MaxKeepAliveRequests MaxRangeOverlaps \
-         MaxRangeReversals MaxRanges MergeSlashes MergeTrailers Mutex NameVirtualHost Options Protocol Protocols \
-         ProtocolsHonorOrder QualifyRedirectURL ReadBufferSize RegexDefaultOptions RegisterHttpMethod RLimitCPU \
-         RLimitMEM RLimitNPROC ScriptInterpreterSource SeeRequestTail ServerAdmin ServerAlias ServerName \
-         ServerPath ServerRoot ServerSignature ServerTokens SetHandler SetInputFilter SetOutputFilter \
-         StrictHostCheck TimeOut TraceEnable UnDefine UNCList UseCanonicalName UseCanonicalPhysicalPort \
-         <VirtualHost> Warning",
+        "AcceptFilter AcceptPathInfo AccessFileName AddDefaultCharset AllowEncodedSlashes \
+         AllowOverride AllowOverrideList CGIMapExtension CGIPassAuth CGIVar ContentDigest \
+         DefaultRuntimeDir DefaultType Define <Directory> <DirectoryMatch> DocumentRoot <Else> \
+         <ElseIf> EnableMMAP EnableSendfile Error ErrorDocument ErrorLog ErrorLogFormat \
+         ExtendedStatus FileETag <Files> <FilesMatch> FlushMaxPipelined FlushMaxThreshold \
+         ForceType GprofDir HostnameLookups HttpProtocolOptions <If> <IfDefine> <IfDirective> \
+         <IfFile> <IfModule> <IfSection> Include IncludeOptional KeepAlive KeepAliveTimeout \
+         <Limit> <LimitExcept> LimitInternalRecursion LimitRequestBody LimitRequestFields \
+         LimitRequestFieldSize LimitRequestLine LimitXMLRequestBody <Location> <LocationMatch> \
+         LogLevel MaxKeepAliveRequests MaxRangeOverlaps MaxRangeReversals MaxRanges MergeSlashes \
+         MergeTrailers Mutex NameVirtualHost Options Protocol Protocols ProtocolsHonorOrder \
+         QualifyRedirectURL ReadBufferSize RegexDefaultOptions RegisterHttpMethod RLimitCPU \
+         RLimitMEM RLimitNPROC ScriptInterpreterSource SeeRequestTail ServerAdmin ServerAlias \
+         ServerName ServerPath ServerRoot ServerSignature ServerTokens SetHandler SetInputFilter \
+         SetOutputFilter StrictHostCheck TimeOut TraceEnable UnDefine UNCList UseCanonicalName \
+         UseCanonicalPhysicalPort <VirtualHost> Warning",
     ),
     (
         "mpm_common",
-        "AsyncRequestWorkerFactor CoreDumpDirectory EnableExceptionHook GracefulShutdownTimeout Group Listen \
-         ListenBacklog ListenCoresBucketsRatio LockFile AcceptMutex MaxClients MaxConnectionsPerChild MaxMemFree \
-         MaxRequestWorkers MaxRequestsPerChild MaxSpareServers MaxSpareThreads MinSpareServers MinSpareThreads \
-         PidFile ReceiveBufferSize ScoreBoardFile SendBufferSize ServerLimit StartServers StartThreads ThreadLimit \
-         ThreadsPerChild ThreadStackSize User",
+        "AsyncRequestWorkerFactor CoreDumpDirectory EnableExceptionHook GracefulShutdownTimeout \
+         Group Listen ListenBacklog ListenCoresBucketsRatio LockFile AcceptMutex MaxClients \
+         MaxConnectionsPerChild MaxMemFree MaxRequestWorkers MaxRequestsPerChild MaxSpareServers \
+         MaxSpareThreads MinSpareServers MinSpareThreads PidFile ReceiveBufferSize ScoreBoardFile \
+         SendBufferSize ServerLimit StartServers StartThreads ThreadLimit ThreadsPerChild \
+         ThreadStackSize User",
     ),
     ("mod_access_compat", "Allow Deny Order Satisfy"),
     ("mod_actions", "Action Script"),
     (
         "mod_alias",
-        "Alias AliasMatch AliasPreservePath Redirect RedirectMatch RedirectPermanent RedirectRelative RedirectTemp \
-         ScriptAlias ScriptAliasMatch",
+        "Alias AliasMatch AliasPreservePath Redirect RedirectMatch RedirectPermanent \
+         RedirectRelative RedirectTemp ScriptAlias ScriptAliasMatch",
     ),
     ("mod_allowmethods", "AllowMethods"),
     (
@@ -64,18 +69,20 @@ const DIRECTIVES: &[(&str, &str)] = &[
     ),
     (
         "mod_auth_digest",
-        "AuthDigestAlgorithm AuthDigestDomain AuthDigestNonceLifetime AuthDigestProvider AuthDigestQop \
-         AuthDigestShmemSize",
+        "AuthDigestAlgorithm AuthDigestDomain AuthDigestNonceLifetime AuthDigestProvider \
+         AuthDigestQop AuthDigestShmemSize",
     ),
     (
         "mod_auth_form",
-        "AuthFormAuthoritative AuthFormBody AuthFormDisableNoStore AuthFormFakeBasicAuth AuthFormLocation \
-         AuthFormLoginRequiredLocation AuthFormLoginSuccessLocation AuthFormLogoutLocation AuthFormMethod \
-         AuthFormMimetype AuthFormPassword AuthFormProvider AuthFormSitePassphrase AuthFormSize AuthFormUsername",
+        "AuthFormAuthoritative AuthFormBody AuthFormDisableNoStore AuthFormFakeBasicAuth \
+         AuthFormLocation AuthFormLoginRequiredLocation AuthFormLoginSuccessLocation \
+         AuthFormLogoutLocation AuthFormMethod AuthFormMimetype AuthFormPassword AuthFormProvider \
+         AuthFormSitePassphrase AuthFormSize AuthFormUsername",
     ),
     (
         "mod_authn_anon",
-        "Anonymous Anonymous_LogEmail Anonymous_MustGiveEmail Anonymous_NoUserID Anonymous_VerifyEmail",
+        "Anonymous Anonymous_LogEmail Anonymous_MustGiveEmail Anonymous_NoUserID \
+         Anonymous_VerifyEmail",
     ),
     ("mod_authn_core", "AuthName <AuthnProviderAlias> AuthType"),
     ("mod_authn_dbd", "AuthDBDUserPWQuery AuthDBDUserRealmQuery"),
@@ -83,20 +90,23 @@ const DIRECTIVES: &[(&str, &str)] = &[
     ("mod_authn_file", "AuthUserFile"),
     (
         "mod_authn_socache",
-        "AuthnCacheContext AuthnCacheEnable AuthnCacheProvideFor AuthnCacheSOCache AuthnCacheTimeout",
+        "AuthnCacheContext AuthnCacheEnable AuthnCacheProvideFor AuthnCacheSOCache \
+         AuthnCacheTimeout",
     ),
     ("mod_authnz_fcgi", "AuthnzFcgiCheckAuthnProvider AuthnzFcgiDefineProvider"),
     (
         "mod_authnz_ldap",
-        "AuthLDAPAuthorizePrefix AuthLDAPBindAuthoritative AuthLDAPBindDN AuthLDAPBindPassword AuthLDAPCharsetConfig \
-         AuthLDAPCompareAsUser AuthLDAPCompareDNOnServer AuthLDAPDereferenceAliases AuthLDAPGroupAttribute \
-         AuthLDAPGroupAttributeIsDN AuthLDAPInitialBindAsUser AuthLDAPInitialBindPattern AuthLDAPMaxSubGroupDepth \
-         AuthLDAPRemoteUserAttribute AuthLDAPRemoteUserIsDN AuthLDAPSearchAsUser AuthLDAPSubGroupAttribute \
-         AuthLDAPSubGroupClass AuthLDAPURL",
+        "AuthLDAPAuthorizePrefix AuthLDAPBindAuthoritative AuthLDAPBindDN AuthLDAPBindPassword \
+         AuthLDAPCharsetConfig AuthLDAPCompareAsUser AuthLDAPCompareDNOnServer \
+         AuthLDAPDereferenceAliases AuthLDAPGroupAttribute AuthLDAPGroupAttributeIsDN \
+         AuthLDAPInitialBindAsUser AuthLDAPInitialBindPattern AuthLDAPMaxSubGroupDepth \
+         AuthLDAPRemoteUserAttribute AuthLDAPRemoteUserIsDN AuthLDAPSearchAsUser \
+         AuthLDAPSubGroupAttribute AuthLDAPSubGroupClass AuthLDAPURL",
     ),
     (
         "mod_authz_core",
-        "AuthMerging <AuthzProviderAlias> AuthzSendForbiddenOnFailure Require <RequireAll> <RequireAny> <RequireNone>",
+        "AuthMerging <AuthzProviderAlias> AuthzSendForbiddenOnFailure Require <RequireAll> \
+         <RequireAny> <RequireNone>",
     ),
     ("mod_authz_dbd", "AuthzDBDLoginToReferer AuthzDBDQuery AuthzDBDRedirectQuery"),
     ("mod_authz_dbm", "AuthDBMGroupFile AuthzDBMType"),
@@ -105,31 +115,33 @@ const DIRECTIVES: &[(&str, &str)] = &[
     ("mod_authz_owner", ""),
     (
         "mod_autoindex",
-        "AddAlt AddAltByEncoding AddAltByType AddDescription AddIcon AddIconByEncoding AddIconByType DefaultIcon \
-         FancyIndexing HeaderName IndexHeadInsert IndexIgnore IndexIgnoreReset IndexOptions IndexOrderDefault \
-         IndexStyleSheet ReadmeName",
+        "AddAlt AddAltByEncoding AddAltByType AddDescription AddIcon AddIconByEncoding \
+         AddIconByType DefaultIcon FancyIndexing HeaderName IndexHeadInsert IndexIgnore \
+         IndexIgnoreReset IndexOptions IndexOrderDefault IndexStyleSheet ReadmeName",
     ),
     (
         "mod_brotli",
-        "BrotliAlterETag BrotliCompressionMaxInputBlock BrotliCompressionQuality BrotliCompressionWindow \
-         BrotliFilterNote",
+        "BrotliAlterETag BrotliCompressionMaxInputBlock BrotliCompressionQuality \
+         BrotliCompressionWindow BrotliFilterNote",
     ),
     ("mod_buffer", "BufferSize"),
     (
         "mod_cache",
-        "CacheDefaultExpire CacheDetailHeader CacheDisable CacheEnable CacheHeader CacheIgnoreCacheControl \
-         CacheIgnoreHeaders CacheIgnoreNoLastMod CacheIgnoreQueryString CacheIgnoreURLSessionIdentifiers \
-         CacheKeyBaseURL CacheLastModifiedFactor CacheLock CacheLockMaxAge CacheLockPath CacheMaxExpire \
-         CacheMinExpire CacheQuickHandler CacheStaleOnError CacheStoreExpired CacheStoreNoStore CacheStorePrivate",
+        "CacheDefaultExpire CacheDetailHeader CacheDisable CacheEnable CacheHeader \
+         CacheIgnoreCacheControl CacheIgnoreHeaders CacheIgnoreNoLastMod CacheIgnoreQueryString \
+         CacheIgnoreURLSessionIdentifiers CacheKeyBaseURL CacheLastModifiedFactor CacheLock \
+         CacheLockMaxAge CacheLockPath CacheMaxExpire CacheMinExpire CacheQuickHandler \
+         CacheStaleOnError CacheStoreExpired CacheStoreNoStore CacheStorePrivate",
     ),
     (
         "mod_cache_disk",
-        "CacheDirLength CacheDirLevels CacheMaxFileSize CacheMinFileSize CacheReadSize CacheReadTime CacheRoot",
+        "CacheDirLength CacheDirLevels CacheMaxFileSize CacheMinFileSize CacheReadSize \
+         CacheReadTime CacheRoot",
     ),
     (
         "mod_cache_socache",
-        "CacheSocache CacheSocacheMaxSize CacheSocacheMaxTime CacheSocacheMinTime CacheSocacheReadSize \
-         CacheSocacheReadTime",
+        "CacheSocache CacheSocacheMaxSize CacheSocacheMaxTime CacheSocacheMinTime \
+         CacheSocacheReadSize CacheSocacheReadTime",
     ),
     ("mod_cern_meta", "MetaDir MetaFiles MetaSuffix"),
     ("mod_cgi", "CGIScriptTimeout ScriptLog ScriptLogBuffer ScriptLogLength"),
@@ -144,13 +156,15 @@ const DIRECTIVES: &[(&str, &str)] = &[
     ),
     (
         "mod_deflate",
-        "DeflateAlterETag DeflateBufferSize DeflateCompressionLevel DeflateFilterNote DeflateInflateLimitRequestBody \
-         DeflateInflateRatioBurst DeflateInflateRatioLimit DeflateMemLevel DeflateWindowSize",
+        "DeflateAlterETag DeflateBufferSize DeflateCompressionLevel DeflateFilterNote \
+         DeflateInflateLimitRequestBody DeflateInflateRatioBurst DeflateInflateRatioLimit \
+         DeflateMemLevel DeflateWindowSize",
     ),
     ("mod_dialup", "ModemStandard"),
     (
         "mod_dir",
-        "DirectoryCheckHandler DirectoryIndex DirectoryIndexRedirect DirectorySlash FallbackResource",
+        "DirectoryCheckHandler DirectoryIndex DirectoryIndexRedirect DirectorySlash \
+         FallbackResource",
     ),
     ("mod_dumpio", "DumpIOInput DumpIOOutput"),
     ("mod_echo", "ProtocolEcho"),
@@ -167,31 +181,32 @@ const DIRECTIVES: &[(&str, &str)] = &[
     ("mod_heartmonitor", "HeartbeatListen HeartbeatMaxServers HeartbeatStorage"),
     (
         "mod_http2",
-        "H2CopyFiles H2Direct H2EarlyHint H2EarlyHints H2MaxDataFrameLen H2MaxHeaderBlockLen H2MaxSessionStreams \
-         H2MaxStreamErrors H2MaxWorkerIdleSeconds H2MaxWorkers H2MinWorkers H2ModernTLSOnly H2OutputBuffering \
-         H2Padding H2ProxyRequests H2Push H2PushDiarySize H2PushPriority H2PushResource H2SerializeHeaders \
-         H2StreamMaxMemSize H2StreamTimeout H2TLSCoolDownSecs H2TLSWarmUpSize H2Upgrade H2WebSockets H2WindowSize",
+        "H2CopyFiles H2Direct H2EarlyHint H2EarlyHints H2MaxDataFrameLen H2MaxHeaderBlockLen \
+         H2MaxSessionStreams H2MaxStreamErrors H2MaxWorkerIdleSeconds H2MaxWorkers H2MinWorkers \
+         H2ModernTLSOnly H2OutputBuffering H2Padding H2ProxyRequests H2Push H2PushDiarySize \
+         H2PushPriority H2PushResource H2SerializeHeaders H2StreamMaxMemSize H2StreamTimeout \
+         H2TLSCoolDownSecs H2TLSWarmUpSize H2Upgrade H2WebSockets H2WindowSize",
     ),
     ("mod_ident", "IdentityCheck IdentityCheckTimeout"),
     ("mod_imagemap", "ImapBase ImapDefault ImapMenu"),
     (
         "mod_include",
-        "SSIEndTag SSIErrorMsg SSIETag SSILastModified SSILegacyExprParser SSIStartTag SSITimeFormat \
-         SSIUndefinedEcho XBitHack",
+        "SSIEndTag SSIErrorMsg SSIETag SSILastModified SSILegacyExprParser SSIStartTag \
+         SSITimeFormat SSIUndefinedEcho XBitHack",
     ),
     ("mod_info", "AddModuleInfo"),
     (
         "mod_isapi",
-        "ISAPIAppendLogToErrors ISAPIAppendLogToQuery ISAPICacheFile ISAPIFakeAsync ISAPILogNotSupported \
-         ISAPIReadAheadBuffer",
+        "ISAPIAppendLogToErrors ISAPIAppendLogToQuery ISAPICacheFile ISAPIFakeAsync \
+         ISAPILogNotSupported ISAPIReadAheadBuffer",
     ),
     ("mod_journald", "JournaldTransferLog"),
     (
         "mod_ldap",
-        "LDAPCacheEntries LDAPCacheTTL LDAPConnectionPoolTTL LDAPConnectionTimeout LDAPLibraryDebug LDAPOpCacheEntries \
-         LDAPOpCacheTTL LDAPReferralHopLimit LDAPReferrals LDAPRetries LDAPRetryDelay LDAPSharedCacheFile \
-         LDAPSharedCacheSize LDAPTimeout LDAPTrustedClientCert LDAPTrustedGlobalCert LDAPTrustedMode \
-         LDAPVerifyServerCert",
+        "LDAPCacheEntries LDAPCacheTTL LDAPConnectionPoolTTL LDAPConnectionTimeout \
+         LDAPLibraryDebug LDAPOpCacheEntries LDAPOpCacheTTL LDAPReferralHopLimit LDAPReferrals \
+         LDAPRetries LDAPRetryDelay LDAPSharedCacheFile LDAPSharedCacheSize LDAPTimeout \
+         LDAPTrustedClientCert LDAPTrustedGlobalCert LDAPTrustedMode LDAPVerifyServerCert",
     ),
     ("mod_log_config", "BufferedLogs CookieLog CustomLog GlobalLog LogFormat TransferLog"),
     ("mod_log_debug", "LogMessage"),
@@ -199,43 +214,48 @@ const DIRECTIVES: &[(&str, &str)] = &[
     ("mod_logio", "LogIOTrackTTFB"),
     (
         "mod_lua",
-        "LuaAuthzProvider LuaCodeCache LuaHookAccessChecker LuaHookAuthChecker LuaHookCheckUserID LuaHookFixups \
-         LuaHookInsertFilter LuaHookLog LuaHookMapToStorage LuaHookPreTranslate LuaHookTranslateName \
-         LuaHookTypeChecker LuaInherit LuaInputFilter LuaMapHandler LuaOutputFilter LuaPackageCPath LuaPackagePath \
-         LuaQuickHandler LuaRoot LuaScope",
+        "LuaAuthzProvider LuaCodeCache LuaHookAccessChecker LuaHookAuthChecker LuaHookCheckUserID \
+         LuaHookFixups LuaHookInsertFilter LuaHookLog LuaHookMapToStorage LuaHookPreTranslate \
+         LuaHookTranslateName LuaHookTypeChecker LuaInherit LuaInputFilter LuaMapHandler \
+         LuaOutputFilter LuaPackageCPath LuaPackagePath LuaQuickHandler LuaRoot LuaScope",
     ),
     ("mod_macro", "<Macro> UndefMacro Use"),
     (
         "mod_md",
-        "MDActivationDelay MDBaseServer MDCAChallenges MDCertificateAgreement MDCertificateAuthority \
-         MDCertificateCheck MDCertificateFile MDCertificateKeyFile MDCertificateMonitor MDCertificateProtocol \
-         MDCertificateStatus MDChallengeDns01 MDChallengeDns01Version MDCheckInterval MDContactEmail MDDriveMode \
-         MDExternalAccountBinding MDHttpProxy MDInitialDelay MDMatchNames MDMember MDMembers MDMessageCMD MDMustStaple \
-         MDNotifyCmd <MDomain> <MDomainSet> MDomain MDPortMap MDPrivateKeys MDProfile MDProfileMandatory MDRenewMode \
-         MDRenewViaARI MDRenewWindow MDRequireHttps MDRetryDelay MDRetryFailover MDServerStatus MDStapleOthers \
-         MDStapling MDStaplingKeepResponse MDStaplingRenewWindow MDStoreDir MDStoreLocks MDWarnWindow",
+        "MDActivationDelay MDBaseServer MDCAChallenges MDCertificateAgreement \
+         MDCertificateAuthority MDCertificateCheck MDCertificateFile MDCertificateKeyFile \
+         MDCertificateMonitor MDCertificateProtocol MDCertificateStatus MDChallengeDns01 \
+         MDChallengeDns01Version MDCheckInterval MDContactEmail MDDriveMode \
+         MDExternalAccountBinding MDHttpProxy MDInitialDelay MDMatchNames MDMember MDMembers \
+         MDMessageCMD MDMustStaple MDNotifyCmd <MDomain> <MDomainSet> MDomain MDPortMap \
+         MDPrivateKeys MDProfile MDProfileMandatory MDRenewMode MDRenewViaARI MDRenewWindow \
+         MDRequireHttps MDRetryDelay MDRetryFailover MDServerStatus MDStapleOthers MDStapling \
+         MDStaplingKeepResponse MDStaplingRenewWindow MDStoreDir MDStoreLocks MDWarnWindow",
     ),
     (
         "mod_mime",
-        "AddCharset AddEncoding AddHandler AddInputFilter AddLanguage AddOutputFilter AddType DefaultLanguage \
-         ModMimeUsePathInfo MultiviewsMatch RemoveCharset RemoveEncoding RemoveHandler RemoveInputFilter \
-         RemoveLanguage RemoveOutputFilter RemoveType TypesConfig",
+        "AddCharset AddEncoding AddHandler AddInputFilter AddLanguage AddOutputFilter AddType \
+         DefaultLanguage ModMimeUsePathInfo MultiviewsMatch RemoveCharset RemoveEncoding \
+         RemoveHandler RemoveInputFilter RemoveLanguage RemoveOutputFilter RemoveType TypesConfig",
     ),
     ("mod_mime_magic", "MimeMagicFile"),
     ("mod_negotiation", "CacheNegotiatedDocs ForceLanguagePriority LanguagePriority"),
     ("mod_nw_ssl", "NWSSLTrustedCerts NWSSLUpgradeable SecureListen"),
     (
         "mod_privileges",
-        "DTracePrivileges PrivilegesMode VHostCGIMode VHostCGIPrivs VHostPrivs VHostSecure VHostUser",
+        "DTracePrivileges PrivilegesMode VHostCGIMode VHostCGIPrivs VHostPrivs VHostSecure \
+         VHostUser",
     ),
     ("mod_optional_hook_export", ""),
     (
         "mod_proxy",
-        "BalancerGrowth BalancerInherit BalancerMember BalancerPersist NoProxy <Proxy> Proxy100Continue ProxyAddHeaders \
-         ProxyBadHeader ProxyBlock ProxyDomain ProxyErrorOverride ProxyIOBufferSize <ProxyMatch> ProxyMaxForwards \
-         ProxyPass ProxyPassInherit ProxyPassInterpolateEnv ProxyPassMatch ProxyPassReverse \
-         ProxyPassReverseCookieDomain ProxyPassReverseCookiePath ProxyPreserveHost ProxyReceiveBufferSize ProxyRemote \
-         ProxyRemoteMatch ProxyRequests ProxySet ProxySourceAddress ProxyStatus ProxyTimeout ProxyVia",
+        "BalancerGrowth BalancerInherit BalancerMember BalancerPersist NoProxy <Proxy> \
+         Proxy100Continue ProxyAddHeaders ProxyBadHeader ProxyBlock ProxyDomain ProxyErrorOverride \
+         ProxyIOBufferSize <ProxyMatch> ProxyMaxForwards ProxyPass ProxyPassInherit \
+         ProxyPassInterpolateEnv ProxyPassMatch ProxyPassReverse ProxyPassReverseCookieDomain \
+         ProxyPassReverseCookiePath ProxyPreserveHost ProxyReceiveBufferSize ProxyRemote \
+         ProxyRemoteMatch ProxyRequests ProxySet ProxySourceAddress ProxyStatus ProxyTimeout \
+         ProxyVia",
     ),
     ("mod_proxy_balancer", ""),
     ("mod_proxy_connect", "AllowCONNECT"),
@@ -245,19 +265,22 @@ const DIRECTIVES: &[(&str, &str)] = &[
     ("mod_proxy_hcheck", "ProxyHCExpr ProxyHCTemplate ProxyHCTPsize"),
     (
         "mod_proxy_html",
-        "ProxyHTMLBufSize ProxyHTMLCharsetOut ProxyHTMLDocType ProxyHTMLEnable ProxyHTMLEvents ProxyHTMLExtended \
-         ProxyHTMLFixups ProxyHTMLInterp ProxyHTMLLinks ProxyHTMLMeta ProxyHTMLStripComments ProxyHTMLURLMap",
+        "ProxyHTMLBufSize ProxyHTMLCharsetOut ProxyHTMLDocType ProxyHTMLEnable ProxyHTMLEvents \
+         ProxyHTMLExtended ProxyHTMLFixups ProxyHTMLInterp ProxyHTMLLinks ProxyHTMLMeta \
+         ProxyHTMLStripComments ProxyHTMLURLMap",
     ),
     ("mod_proxy_scgi", "ProxySCGIInternalRedirect ProxySCGISendfile"),
     (
         "mod_proxy_wstunnel",
-        "ProxyWebsocketAsync ProxyWebsocketAsyncDelay ProxyWebsocketFallbackToProxyHttp ProxyWebsocketIdleTimeout",
+        "ProxyWebsocketAsync ProxyWebsocketAsyncDelay ProxyWebsocketFallbackToProxyHttp \
+         ProxyWebsocketIdleTimeout",
     ),
     ("mod_reflector", "ReflectorHeader"),
     (
         "mod_remoteip",
-        "RemoteIPHeader RemoteIPInternalProxy RemoteIPInternalProxyList RemoteIPProxiesHeader RemoteIPProxyProtocol \
-         RemoteIPProxyProtocolExceptions RemoteIPTrustedProxy RemoteIPTrustedProxyList",
+        "RemoteIPHeader RemoteIPInternalProxy RemoteIPInternalProxyList RemoteIPProxiesHeader \
+         RemoteIPProxyProtocol RemoteIPProxyProtocolExceptions RemoteIPTrustedProxy \
+         RemoteIPTrustedProxyList",
     ),
     ("mod_reqtimeout", "RequestReadTimeout"),
     ("mod_request", "KeptBodySize"),
@@ -265,7 +288,8 @@ const DIRECTIVES: &[(&str, &str)] = &[
     ("mod_sed", "InputSed OutputSed"),
     (
         "mod_session",
-        "Session SessionEnv SessionExclude SessionExpiryUpdateInterval SessionHeader SessionInclude SessionMaxAge",
+        "Session SessionEnv SessionExclude SessionExpiryUpdateInterval SessionHeader \
+         SessionInclude SessionMaxAge",
     ),
     (
         "mod_session_cookie",
@@ -273,12 +297,13 @@ const DIRECTIVES: &[(&str, &str)] = &[
     ),
     (
         "mod_session_crypto",
-        "SessionCryptoCipher SessionCryptoDriver SessionCryptoPassphrase SessionCryptoPassphraseFile",
+        "SessionCryptoCipher SessionCryptoDriver SessionCryptoPassphrase \
+         SessionCryptoPassphraseFile",
     ),
     (
         "mod_session_dbd",
-        "SessionDBDCookieName SessionDBDCookieName2 SessionDBDCookieRemove SessionDBDDeleteLabel SessionDBDInsertLabel \
-         SessionDBDPerUser SessionDBDSelectLabel SessionDBDUpdateLabel",
+        "SessionDBDCookieName SessionDBDCookieName2 SessionDBDCookieRemove SessionDBDDeleteLabel \
+         SessionDBDInsertLabel SessionDBDPerUser SessionDBDSelectLabel SessionDBDUpdateLabel",
     ),
     ("mod_setenvif", "BrowserMatch BrowserMatchNoCase SetEnvIf SetEnvIfExpr SetEnvIfNoCase"),
     ("mod_so", "LoadFile LoadModule"),
@@ -287,22 +312,26 @@ const DIRECTIVES: &[(&str, &str)] = &[
     ("mod_speling", "CheckBasenameMatch CheckCaseOnly CheckSpelling"),
     (
         "mod_ssl",
-        "SSLCACertificateFile SSLCACertificatePath SSLCADNRequestFile SSLCADNRequestPath SSLCARevocationCheck \
-         SSLCARevocationFile SSLCARevocationPath SSLCertificateChainFile SSLCertificateFile SSLCertificateKeyFile \
-         SSLCipherSuite SSLClientHelloVars SSLCompression SSLCryptoDevice SSLEngine SSLFIPS SSLHonorCipherOrder \
-         SSLInsecureRenegotiation SSLOCSPDefaultResponder SSLOCSPEnable SSLOCSPNoverify SSLOCSPOverrideResponder \
-         SSLOCSPProxyURL SSLOCSPResponderCertificateFile SSLOCSPResponderTimeout SSLOCSPResponseMaxAge \
-         SSLOCSPResponseTimeSkew SSLOCSPUseRequestNonce SSLOpenSSLConfCmd SSLOptions SSLPassPhraseDialog SSLPolicy \
-         SSLProtocol SSLProxyCACertificateFile SSLProxyCACertificatePath SSLProxyCARevocationCheck \
-         SSLProxyCARevocationFile SSLProxyCARevocationPath SSLProxyCheckPeerCN SSLProxyCheckPeerExpire \
-         SSLProxyCheckPeerName SSLProxyCipherSuite SSLProxyEngine SSLProxyMachineCertificateChainFile \
-         SSLProxyMachineCertificateFile SSLProxyMachineCertificatePath SSLProxyProtocol SSLProxyVerify \
-         SSLProxyVerifyDepth SSLRandomSeed SSLRenegBufferSize SSLRequire SSLRequireSSL SSLSessionCache \
-         SSLSessionCacheTimeout SSLSessionTicketKeyFile SSLSessionTickets SSLSRPUnknownUserSeed SSLSRPVerifierFile \
-         SSLStaplingCache SSLStaplingErrorCacheTimeout SSLStaplingFakeTryLater SSLStaplingForceURL \
-         SSLStaplingResponderTimeout SSLStaplingResponseMaxAge SSLStaplingResponseTimeSkew \
-         SSLStaplingReturnResponderErrors SSLStaplingStandardCacheTimeout SSLStrictSNIVHostCheck SSLUserName \
-         SSLUseStapling SSLVerifyClient SSLVerifyDepth SSLVHostSNIPolicy",
+        "SSLCACertificateFile SSLCACertificatePath SSLCADNRequestFile SSLCADNRequestPath \
+         SSLCARevocationCheck SSLCARevocationFile SSLCARevocationPath SSLCertificateChainFile \
+         SSLCertificateFile SSLCertificateKeyFile SSLCipherSuite SSLClientHelloVars SSLCompression \
+         SSLCryptoDevice SSLEngine SSLFIPS SSLHonorCipherOrder SSLInsecureRenegotiation \
+         SSLOCSPDefaultResponder SSLOCSPEnable SSLOCSPNoverify SSLOCSPOverrideResponder \
+         SSLOCSPProxyURL SSLOCSPResponderCertificateFile SSLOCSPResponderTimeout \
+         SSLOCSPResponseMaxAge SSLOCSPResponseTimeSkew SSLOCSPUseRequestNonce SSLOpenSSLConfCmd \
+         SSLOptions SSLPassPhraseDialog SSLPolicy SSLProtocol SSLProxyCACertificateFile \
+         SSLProxyCACertificatePath SSLProxyCARevocationCheck SSLProxyCARevocationFile \
+         SSLProxyCARevocationPath SSLProxyCheckPeerCN SSLProxyCheckPeerExpire \
+         SSLProxyCheckPeerName SSLProxyCipherSuite SSLProxyEngine \
+         SSLProxyMachineCertificateChainFile SSLProxyMachineCertificateFile \
+         SSLProxyMachineCertificatePath SSLProxyProtocol SSLProxyVerify SSLProxyVerifyDepth \
+         SSLRandomSeed SSLRenegBufferSize SSLRequire SSLRequireSSL SSLSessionCache \
+         SSLSessionCacheTimeout SSLSessionTicketKeyFile SSLSessionTickets SSLSRPUnknownUserSeed \
+         SSLSRPVerifierFile SSLStaplingCache SSLStaplingErrorCacheTimeout SSLStaplingFakeTryLater \
+         SSLStaplingForceURL SSLStaplingResponderTimeout SSLStaplingResponseMaxAge \
+         SSLStaplingResponseTimeSkew SSLStaplingReturnResponderErrors \
+         SSLStaplingStandardCacheTimeout SSLStrictSNIVHostCheck SSLUserName SSLUseStapling \
+         SSLVerifyClient SSLVerifyDepth SSLVHostSNIPolicy",
     ),
     ("mod_status", ""),
     ("mod_substitute", "Substitute SubstituteInheritBefore SubstituteMaxLineLength"),
@@ -310,15 +339,16 @@ const DIRECTIVES: &[(&str, &str)] = &[
     ("mod_systemd", "IdleShutdown"),
     (
         "mod_tls",
-        "TLSCertificate TLSCiphersPrefer TLSCiphersSuppress TLSEngine TLSHonorClientOrder TLSOptions TLSProtocol \
-         TLSProxyCA TLSProxyCiphersPrefer TLSProxyCiphersSuppress TLSProxyEngine TLSProxyMachineCertificate \
-         TLSProxyProtocol TLSSessionCache TLSStrictSNI",
+        "TLSCertificate TLSCiphersPrefer TLSCiphersSuppress TLSEngine TLSHonorClientOrder \
+         TLSOptions TLSProtocol TLSProxyCA TLSProxyCiphersPrefer TLSProxyCiphersSuppress \
+         TLSProxyEngine TLSProxyMachineCertificate TLSProxyProtocol TLSSessionCache TLSStrictSNI",
     ),
     ("mod_unixd", "ChrootDir Suexec"),
     ("mod_userdir", "UserDir"),
     (
         "mod_usertrack",
-        "CookieDomain CookieExpires CookieHTTPOnly CookieName CookieSameSite CookieSecure CookieStyle CookieTracking",
+        "CookieDomain CookieExpires CookieHTTPOnly CookieName CookieSameSite CookieSecure \
+         CookieStyle CookieTracking",
     ),
     ("mod_version", "<IfVersion>"),
     (

@@ -1,7 +1,7 @@
 //! # The configuration of `herdgate serve`
 //!
-//! It is written as a text and read like any other: what `serve` does can be done by a file as well, and
-//! `herdgate serve` prints nothing that a reader of httpd.conf would not understand.
+//! It is written as a text and read like any other: what `serve` does can be done by a file as
+//! well, and `herdgate serve` prints nothing that a reader of httpd.conf would not understand.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -28,7 +28,8 @@ impl Default for FolderOptions {
     }
 }
 
-/// The text, and a name for the folder: in the text itself, a `${` in the folder's name would be replaced.
+/// The text, and a name for the folder: in the text itself, a `${` in the folder's name would be
+/// replaced.
 pub(super) fn source(
     folder: &Path,
     listen: &[SocketAddr],
@@ -53,24 +54,20 @@ fn text(listen: &[SocketAddr], options: &FolderOptions) -> String {
     let model = options.model;
     let hidden = if options.hide_dotfiles { "Hide" } else { "Show" };
     let fallback = if options.spa { "/index.html" } else { "disabled" };
-    // Links must stay beneath the folder: whoever serves ~/site does not mean to serve what a link in it leads to.
+    // Links must stay beneath the folder: whoever serves ~/site does not mean to serve what a link in
+    // it leads to. No section is needed, so wildcards in the folder's name mean nothing to anybody.
     format!(
         "LoadModule mpm_{model}_module modules/mod_mpm_{model}.so\n\
          {listen}\
          ServerName localhost\n\
          ErrorLog /dev/stderr\n\
+         TransferLog /dev/stdout\n\
          DocumentRoot \"${{SERVED_FOLDER}}\"\n\
-         <Directory />\n\
-         Require all denied\n\
-         </Directory>\n\
-         <Directory \"${{SERVED_FOLDER}}\">\n\
-         Require all granted\n\
          Options Indexes SymLinksBeneath\n\
          IndexStyle Modern\n\
          DirectoryIndex index.html index.htm\n\
          FallbackResource {fallback}\n\
          AddDefaultCharset utf-8\n\
-         HiddenFiles {hidden}\n\
-         </Directory>\n"
+         HiddenFiles {hidden}\n"
     )
 }

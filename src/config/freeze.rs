@@ -1,13 +1,13 @@
 //! # freeze: from drafts to a configuration that requests can use
 //!
 //! ```text
-//! main server ──merge──▶ virtual host ──▶ Host   settings, base and sections in the order of merging
+//! main server ──merge──▶ virtual host ──▶ Host   settings, base and sections
 //! Limits ─────geometry─▶ Mpm               numbers that agree
 //! <VirtualHost a:p> ───▶ HostTable         by address, then by name
 //! ```
 //!
-//! What needs the machine happens here and only here: whether folders exist, who `User` is, which addresses a name
-//! has, what TypesConfig holds.
+//! What needs the machine happens here and only here: whether folders exist, who `User` is, which
+//! addresses a name has, what TypesConfig holds.
 
 use std::net::{IpAddr, Ipv6Addr, ToSocketAddrs};
 use std::path::Path;
@@ -335,8 +335,8 @@ fn span_of(limits: &Limits, directive: &str) -> Option<Span> {
     written.map(|(_, span)| span)
 }
 
-/// Apache calls another model's directive an invalid command. Here one file can serve to compare models, so it is
-/// only said that nothing comes of it.
+/// Apache calls another model's directive an invalid command. Here one file can serve to compare
+/// models, so it is only said that nothing comes of it.
 fn report_idle_directives(limits: &Limits, model: Model, found: &mut Findings) {
     let names: &[&str] = match model {
         Model::Prefork => &["MinSpareThreads", "MaxSpareThreads", "ThreadsPerChild", "ThreadLimit"],
@@ -384,7 +384,8 @@ fn group(name: &str, span: Span, found: &mut Findings) -> Option<Identity> {
     known.map(|group| of(group.gid.as_raw()))
 }
 
-/// TypesConfig's table; where nobody wrote a line and there is no conf/mime.types, the one that we ship.
+/// TypesConfig's table; where nobody wrote a line and there is no conf/mime.types, the one that we
+/// ship.
 fn types(settings: &ServerSettings, found: &mut Findings) -> TypeMap {
     const SHIPPED: &str = include_str!("../../conf/mime.types");
     let read = |path: &Path| {

@@ -7,10 +7,10 @@
 //! prefork:   MaxRequestWorkers = processes ≤ ServerLimit
 //! ```
 //!
-//! - The numbers are corrected together, after all directives were heard, as in Apache: their order in the file does
-//!   not matter.
-//! - Every correction of what the operator wrote is a warning that names the directive; what follows from others
-//!   silently is a maximum that was below its minimum.
+//! - The numbers are corrected together, after all directives were heard, as in Apache: their order
+//!   in the file does not matter.
+//! - Every correction of what the operator wrote is a warning that names the directive; what
+//!   follows from others silently is a maximum that was below its minimum.
 
 use std::fmt;
 
@@ -211,7 +211,8 @@ impl Corrections {
         number.min(limit)
     }
 
-    /// How many processes a threaded model may run. MaxRequestWorkers is rounded down to whole processes.
+    /// How many processes a threaded model may run. MaxRequestWorkers is rounded down to whole
+    /// processes.
     fn processes(
         &mut self,
         written: Option<i64>,
@@ -220,7 +221,8 @@ impl Corrections {
         limit: u32,
     ) -> u32 {
         const NAME: &str = "MaxRequestWorkers";
-        // Nobody asked for the default, so bringing it into line with the others is no news to anybody.
+        // Nobody asked for the default, so bringing it into line with the others is no news to
+        // anybody.
         let Some(_) = written else {
             return (defaults.max_request_workers / threads).clamp(1, limit);
         };
@@ -234,12 +236,13 @@ impl Corrections {
         if processes > limit {
             let most = u64::from(limit) * u64::from(threads);
             let message = format!(
-                "{wanted} needs {processes} children of {threads} threads, and ServerLimit allows {limit}, using {most}"
+                "{wanted} needs {processes} children of {threads} threads, and ServerLimit allows \
+                 {limit}, using {most}"
             );
             self.warn(NAME, message);
             return limit;
         }
-        if wanted % threads != 0 {
+        if !wanted.is_multiple_of(threads) {
             let whole = processes * threads;
             let message =
                 format!("{wanted} is not a multiple of ThreadsPerChild, {threads}, using {whole}");
@@ -332,7 +335,8 @@ mod tests {
             prop_assert_eq!(g.max_request_workers, g.processes_max * g.threads_per_child);
             prop_assert!(1 <= g.start_servers && g.start_servers <= g.processes_max);
             prop_assert!(1 <= g.min_spare && g.min_spare <= g.max_spare);
-            if let Some(wanted) = max_request_workers.filter(|wanted| *wanted >= i64::from(g.threads_per_child)) {
+            let allowed = |wanted: &i64| *wanted >= i64::from(g.threads_per_child);
+            if let Some(wanted) = max_request_workers.filter(allowed) {
                 prop_assert!(i64::from(g.max_request_workers) <= wanted);
             }
             // What was corrected once needs no correction again.

@@ -8,7 +8,8 @@
 //!     <Directory /srv>             a section of its own
 //! ```
 //!
-//! - A line that cannot be obeyed is reported and passed over; the rest is still read, so that one run shows all.
+//! - A line that cannot be obeyed is reported and passed over; the rest is still read, so that one
+//!   run shows all.
 //! - An unknown name is told apart from one that Apache has and we do not yet.
 
 use std::path::{Path, PathBuf};
@@ -249,7 +250,8 @@ impl<'r> Loader<'r> {
         let place = self.place(Context::Directory);
         let found = match self.row(line) {
             Some(Row::Directory(row)) => row.obey(settings, line, &place),
-            // These belong elsewhere, and say so: nothing is written to the settings that they get here.
+            // These belong elsewhere, and say so: nothing is written to the settings that they get
+            // here.
             Some(Row::Server(row)) => row.obey(&mut ServerSettings::default(), line, &place),
             Some(Row::Host(row)) => row.obey(&mut HostSettings::default(), line, &place),
             None => return,
@@ -418,7 +420,8 @@ fn unknown_directive(name: &Word) -> Problem {
 
 fn invalid(name: &str) -> String {
     format!(
-        "Invalid command '{name}', perhaps misspelled or defined by a module not included in the server configuration"
+        "Invalid command '{name}', perhaps misspelled or defined by a module not included in the \
+         server configuration"
     )
 }
 

@@ -6,10 +6,11 @@
 //!                                            geometry: numbers that agree
 //! ```
 //!
-//! - Every mistake is reported, in one go, with its place; a configuration with errors yields no `Config`.
+//! - Every mistake is reported, in one go, with its place; a configuration with errors yields no
+//!   `Config`.
 //! - A `Config` never changes: it is shared by all threads, and a reload makes another one.
-//! - What Apache has and we do not yet is an error that says so, never silence: a line that somebody wrote to protect
-//!   something must not be skipped.
+//! - What Apache has and we do not yet is an error that says so, never silence: a line that
+//!   somebody wrote to protect something must not be skipped.
 
 mod apache;
 mod folder;
@@ -167,8 +168,8 @@ pub struct Diagnostics {
 }
 
 impl Config {
-    /// Reads and checks a whole configuration. Files are read and names are looked up; nothing is opened for
-    /// writing, nothing is bound.
+    /// Reads and checks a whole configuration. Files are read and names are looked up; nothing is
+    /// opened for writing, nothing is bound.
     ///
     /// # Errors
     /// Every mistake at once, warnings among them.
@@ -177,7 +178,8 @@ impl Config {
         freeze::freeze(draft)
     }
 
-    /// The configuration of `herdgate serve`: one folder, nothing else. It is a text like any other.
+    /// The configuration of `herdgate serve`: one folder, nothing else. It is a text like any
+    /// other.
     ///
     /// # Errors
     /// As [`Config::load`]; and the folder's name must be UTF-8.
@@ -189,7 +191,8 @@ impl Config {
         Self::load(&folder::source(folder, listen, options)?)
     }
 
-    /// The host for a request that came in at `local` and asks for `name`: see [`HostTable::select`].
+    /// The host for a request that came in at `local` and asks for `name`: see
+    /// [`HostTable::select`].
     pub fn host_for(&self, local: SocketAddr, name: Option<&[u8]>) -> (HostIndex, &Host) {
         let index = self.table.select(local, name);
         (index, &self.hosts[index])
@@ -215,8 +218,8 @@ impl Host {
         alias::map(self.settings.alias.list(), self.settings.core.document_root(), path)
     }
 
-    /// What holds for a path and the file it was mapped to. `path` is decoded and normalised, `file` lexically
-    /// normal. The cache is the thread's own.
+    /// What holds for a path and the file it was mapped to. `path` is decoded and normalised,
+    /// `file` lexically normal. The cache is the thread's own.
     pub fn settings_for(
         &self,
         path: &[u8],

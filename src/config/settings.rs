@@ -7,7 +7,8 @@
 //! ```
 //!
 //! - Each is composed of one struct for each module, which alone knows what is in it.
-//! - `merge(outer, inner)` is what the inner scope sees: every directive has its own rule, as in Apache.
+//! - `merge(outer, inner)` is what the inner scope sees: every directive has its own rule, as in
+//!   Apache.
 //! - Nothing here is resolved or checked against the disk: `freeze` does that.
 
 use std::path::PathBuf;

@@ -5,8 +5,8 @@
 //! AliasMatch ^/~(\w+)(.*) /home/$1/www$2
 //! ```
 //!
-//! The first alias that matches wins, not the longest; a virtual host's stand before the main server's.
-//! `route::alias` does the matching.
+//! The first alias that matches wins, not the longest; a virtual host's stand before the main
+//! server's. `route::alias` does the matching.
 
 use std::path::PathBuf;
 
@@ -15,6 +15,7 @@ use regex::bytes::Regex;
 
 use super::{HOST, Module};
 use crate::config::HostSettings;
+use crate::route::alias::{lexical, strip_prefix};
 use crate::route::pattern;
 
 /// mod_alias' settings of one virtual host.
@@ -70,14 +71,15 @@ const DIRECTIVES: &[Directive<HostSettings>] = &[
         default: None,
         contexts: HOST,
         overrides: Overrides::NONE,
-        docs: "Serves a URL path, and what lies below it, from a place outside DocumentRoot. The first Alias that matches \
-               wins. The form with one argument in <Location> is not supported yet.",
+        docs: "Serves a URL path, and what lies below it, from a place outside DocumentRoot. The \
+               first Alias that matches wins. The form with one argument in <Location> is not \
+               supported yet.",
         apply: |settings, args| {
             let from = args.required()?;
             if !from.text.starts_with('/') {
                 return Err(Problem::at(from, "the URL path must begin with a slash"));
             }
-            let to = args.path()?;
+            let to = lexical(&args.path()?);
             warn_if_shadowed(&settings.alias, args, &from.text);
             let from = AliasFrom::Prefix(from.text.clone());
             settings.alias.list.push(Alias { from, to, span: args.line().name.span });
@@ -90,8 +92,8 @@ const DIRECTIVES: &[Directive<HostSettings>] = &[
         default: None,
         contexts: HOST,
         overrides: Overrides::NONE,
-        docs: "As Alias, for URL paths that contain the regular expression; $0 to $9 in the file path stand for what its \
-               groups matched.",
+        docs: "As Alias, for URL paths that contain the regular expression; $0 to $9 in the file \
+               path stand for what its groups matched.",
         apply: |settings, args| {
             let from = AliasFrom::Pattern(pattern::regex(args.required()?)?);
             let to = args.path()?;
@@ -103,9 +105,7 @@ const DIRECTIVES: &[Directive<HostSettings>] = &[
 
 fn warn_if_shadowed(aliases: &Aliases, args: &mut Args<'_>, path: &str) {
     let shadows = |alias: &&Alias| match &alias.from {
-        AliasFrom::Prefix(prefix) => {
-            crate::route::alias::strip_prefix(path.as_bytes(), prefix).is_some()
-        }
+        AliasFrom::Prefix(prefix) => strip_prefix(path.as_bytes(), prefix).is_some(),
         AliasFrom::Pattern(_) => false,
     };
     if aliases.list.iter().any(|alias| shadows(&alias)) {

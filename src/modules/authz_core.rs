@@ -9,7 +9,8 @@
 //!
 //! - Every node says granted, denied or neutral; neutral at the top is denied.
 //! - A deeper section's Requires replace the outer ones. No Require anywhere means granted.
-//! - What cannot be judged yet (users, names, expressions) is an error of configuration, never a silent grant.
+//! - What cannot be judged yet (users, names, expressions) is an error of configuration, never a
+//!   silent grant.
 
 use std::net::IpAddr;
 
@@ -171,9 +172,10 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[Directive {
     default: None,
     contexts: SECTION,
     overrides: Overrides::AUTH_CONFIG,
-    docs: "Who may have what the section covers: `all granted`, `all denied`, `ip` with addresses and networks, \
-           `local` for the machine itself, `method` with methods. Without a container, one that holds is enough. \
-           Users, groups, host names, variables and expressions are not supported yet, and are errors.",
+    docs: "Who may have what the section covers: `all granted`, `all denied`, `ip` with addresses \
+           and networks, `local` for the machine itself, `method` with methods. Without a \
+           container, one that holds is enough. Users, groups, host names, variables and \
+           expressions are not supported yet, and are errors.",
     apply: |settings, args| {
         let node = require(args)?;
         settings.authz.push(node);

@@ -106,10 +106,11 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: None,
         contexts: EVERYWHERE,
         overrides: Overrides::INDEXES,
-        docs: "How a listing looks: FancyIndexing, FoldersFirst, IgnoreCase, IgnoreClient, SuppressLastModified, \
-               SuppressSize, SuppressDescription, SuppressRules, SuppressColumnSorting, VersionSort, Charset=name. \
-               Values with a sign change what was inherited, others replace it. Apache's further options are \
-               read, and a warning says that they have no effect yet.",
+        docs: "How a listing looks: FancyIndexing, FoldersFirst, IgnoreCase, IgnoreClient, \
+               SuppressLastModified, SuppressSize, SuppressDescription, SuppressRules, \
+               SuppressColumnSorting, VersionSort, Charset=name. Values with a sign change what \
+               was inherited, others replace it. Apache's further options are read, and a warning \
+               says that they have no effect yet.",
         apply: |settings, args| {
             let first = args.required()?;
             index_option(&mut settings.autoindex, args, first)?;
@@ -138,8 +139,8 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("Classic"),
         contexts: EVERYWHERE,
         overrides: Overrides::INDEXES,
-        docs: "Herdgate's own: Classic writes Apache's pages, Modern one page with directories first, for light and \
-               dark screens. `herdgate serve` sets Modern.",
+        docs: "Herdgate's own: Classic writes Apache's pages, Modern one page with directories \
+               first, for light and dark screens. `herdgate serve` sets Modern.",
         apply: |settings, args| {
             let choices = [("Classic", Style::Classic), ("Modern", Style::Modern)];
             settings.autoindex.style = Some(args.choice(&choices)?);

@@ -6,8 +6,8 @@
 //! Options None +Indexes          replaces, then changes
 //! ```
 //!
-//! `Options`, `FileETag` and `IndexOptions` speak this little language. Merging is associative, so sections can
-//! be folded in any grouping.
+//! `Options`, `FileETag` and `IndexOptions` speak this little language. Merging is associative, so
+//! sections can be folded in any grouping.
 
 /// What the lines of one section say about a set of flags, one bit each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -73,7 +73,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn merging_is_associative(a in change(), b in change(), c in change(), default in 0..16_u32) {
+        fn merging_is_associative(
+            a in change(), b in change(), c in change(), default in 0..16_u32,
+        ) {
             let left = a.merge(&b).merge(&c);
             let right = a.merge(&b.merge(&c));
             prop_assert_eq!(left.effective(default), right.effective(default));

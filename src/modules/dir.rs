@@ -28,7 +28,8 @@ impl Dir {
         names.unwrap_or_default().iter().map(String::as_str).chain(default)
     }
 
-    /// `DirectorySlash`: whether a directory's URL without a slash is redirected to the one with it.
+    /// `DirectorySlash`: whether a directory's URL without a slash is redirected to the one with
+    /// it.
     pub fn slash(&self) -> bool {
         self.slash.unwrap_or(true)
     }
@@ -58,8 +59,8 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("index.html"),
         contexts: EVERYWHERE,
         overrides: Overrides::INDEXES,
-        docs: "The files to look for, in this order, when a URL names a directory. Lines of one section add up; \
-               `disabled` alone forgets them.",
+        docs: "The files to look for, in this order, when a URL names a directory. Lines of one \
+               section add up; `disabled` alone forgets them.",
         apply: |settings, args| {
             let names = settings.dir.index.get_or_insert_default();
             let first = args.required()?;
@@ -78,9 +79,9 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("On"),
         contexts: EVERYWHERE,
         overrides: Overrides::INDEXES,
-        docs: "Whether a URL that names a directory without a slash at its end is redirected to the one with it. \
-               Without the slash, relative links of the index file lead astray, and the directory may be listed \
-               although it has an index file.",
+        docs: "Whether a URL that names a directory without a slash at its end is redirected to \
+               the one with it. Without the slash, relative links of the index file lead astray, \
+               and the directory may be listed although it has an index file.",
         apply: |settings, args| {
             settings.dir.slash = Some(args.flag()?);
             Ok(())
@@ -92,8 +93,8 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("disabled"),
         contexts: EVERYWHERE,
         overrides: Overrides::INDEXES,
-        docs: "The path of a page that answers, with status 200, for everything that does not exist. \
-               `herdgate serve --spa` sets it to /index.html.",
+        docs: "The path of a page that answers, with status 200, for everything that does not \
+               exist. `herdgate serve --spa` sets it to /index.html.",
         apply: |settings, args| {
             let url = args.word()?;
             let disabled = url.eq_ignore_ascii_case("disabled");

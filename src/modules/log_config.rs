@@ -129,8 +129,8 @@ const DIRECTIVES: &[Directive<HostSettings>] = &[
         default: None,
         contexts: HOST,
         overrides: Overrides::NONE,
-        docs: "The file that a line for every request is appended to, relative to ServerRoot. A host may have several. \
-               Pipes and conditions (env=, expr=) are not supported yet.",
+        docs: "The file that a line for every request is appended to, relative to ServerRoot. A \
+               host may have several. Pipes and conditions (env=, expr=) are not supported yet.",
         apply: |settings, args| {
             let target = log_file(args)?;
             let span = args.at();
@@ -153,7 +153,8 @@ const DIRECTIVES: &[Directive<HostSettings>] = &[
         default: None,
         contexts: HOST,
         overrides: Overrides::NONE,
-        docs: "As CustomLog, in the format of the LogFormat without nickname, else in the common one.",
+        docs: "As CustomLog, in the format of the LogFormat without nickname, else in the common \
+               one.",
         apply: |settings, args| {
             let target = log_file(args)?;
             settings.log.logs.push(CustomLog { target, format: None, span: args.at() });

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use herdgate_conf::{Args, Directive, Overrides, Problem, Span};
 use smallvec::SmallVec;
 
-use super::{EVERYWHERE, HOST_ONLY_AND_SECTION, Module, SERVER};
+use super::{EVERYWHERE, Module, SERVER};
 use crate::config::{DirSettings, ServerSettings};
 
 /// mod_mime's settings of the whole server.
@@ -97,7 +97,8 @@ pub fn describe<'s>(settings: &'s DirSettings, types: &'s TypeMap, name: &[u8]) 
     media
 }
 
-/// The type with its charset: AddCharset's, else the type's own, else AddDefaultCharset's for text that people read.
+/// The type with its charset: AddCharset's, else the type's own, else AddDefaultCharset's for text
+/// that people read.
 fn content_type<'s>(
     settings: &'s DirSettings,
     media_type: &'s str,
@@ -131,7 +132,8 @@ fn extensions(name: &[u8]) -> impl Iterator<Item = &[u8]> {
     name[dots..].split(|byte| *byte == b'.').skip(1).filter(|part| !part.is_empty())
 }
 
-/// An extension as the tables have it. One that is longer than any of theirs, or not UTF-8, is in no table.
+/// An extension as the tables have it. One that is longer than any of theirs, or not UTF-8, is in
+/// no table.
 fn lower_case(extension: &[u8]) -> Option<Lower> {
     const EXTENSION_BYTES_MAX: usize = 32;
     if extension.len() > EXTENSION_BYTES_MAX || std::str::from_utf8(extension).is_err() {
@@ -238,8 +240,8 @@ const SERVER_DIRECTIVES: &[Directive<ServerSettings>] = &[Directive {
     default: Some("conf/mime.types"),
     contexts: SERVER,
     overrides: Overrides::NONE,
-    docs: "The file that gives media types by extension, relative to ServerRoot. If nothing is written and \
-           conf/mime.types does not exist, the copy that is built in serves.",
+    docs: "The file that gives media types by extension, relative to ServerRoot. If nothing is \
+           written and conf/mime.types does not exist, the copy that is built in serves.",
     apply: |settings, args| {
         let path = args.path()?;
         settings.mime.types_config = Some((path, args.at()));
@@ -300,16 +302,19 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
         name: "RemoveType",
         syntax: "RemoveType extension...",
         default: None,
-        contexts: HOST_ONLY_AND_SECTION,
+        contexts: EVERYWHERE,
         overrides: Overrides::FILE_INFO,
-        docs: "These extensions say nothing about the type any more, whatever AddType or TypesConfig know.",
+        // The manual lets the Remove directives stand in fewer places than Apache's tables do, and
+        // Debian's mime.conf relies on the latter.
+        docs: "These extensions say nothing about the type any more, whatever AddType or \
+               TypesConfig know.",
         apply: |settings, args| remove(args, settings, |known| &mut known.media_type),
     },
     Directive {
         name: "RemoveEncoding",
         syntax: "RemoveEncoding extension...",
         default: None,
-        contexts: HOST_ONLY_AND_SECTION,
+        contexts: EVERYWHERE,
         overrides: Overrides::FILE_INFO,
         docs: "These extensions say nothing about the content coding any more.",
         apply: |settings, args| remove(args, settings, |known| &mut known.encoding),
@@ -318,7 +323,7 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
         name: "RemoveCharset",
         syntax: "RemoveCharset extension...",
         default: None,
-        contexts: HOST_ONLY_AND_SECTION,
+        contexts: EVERYWHERE,
         overrides: Overrides::FILE_INFO,
         docs: "These extensions say nothing about the charset any more.",
         apply: |settings, args| remove(args, settings, |known| &mut known.charset),
@@ -327,7 +332,7 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
         name: "RemoveLanguage",
         syntax: "RemoveLanguage extension...",
         default: None,
-        contexts: HOST_ONLY_AND_SECTION,
+        contexts: EVERYWHERE,
         overrides: Overrides::FILE_INFO,
         docs: "These extensions say nothing about the language any more.",
         apply: |settings, args| remove(args, settings, |known| &mut known.language),
@@ -339,7 +344,8 @@ fn add(
     settings: &mut DirSettings,
     entry: fn(&mut Extension) -> &mut Entry,
 ) -> Result<(), Problem> {
-    // Apache lower-cases types and encodings alike; charsets and languages compare without case anyway.
+    // Apache lower-cases types and encodings alike; charsets and languages compare without case
+    // anyway.
     let value = args.word()?.to_ascii_lowercase();
     entry(settings.mime.extension(args.word()?)).set(&value);
     args.for_each(|extension| entry(settings.mime.extension(&extension.text)).set(&value));

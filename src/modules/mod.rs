@@ -3,14 +3,14 @@
 //! ```text
 //! one file for each Apache module ──▶ Module { name, file, rows }
 //!                                               │
-//!                     server rows     ──apply──▶ ServerSettings   one for the whole server
-//!                     host rows       ──apply──▶ HostSettings     one for the main server, one for each <VirtualHost>
-//!                     directory rows  ──apply──▶ DirSettings      one for each of these, one for each section
+//!     server rows     ──apply──▶ ServerSettings   one for the whole server
+//!     host rows       ──apply──▶ HostSettings     one for each host, the main server among them
+//!     directory rows  ──apply──▶ DirSettings      one for each of these, one for each section
 //! ```
 //!
 //! - A directive writes to exactly one of the three, so where it may stand follows from its table.
-//! - Every module keeps its settings in a struct of its own, with a `merge` and one reader for each value; a reader
-//!   answers with the default where nothing was written.
+//! - Every module keeps its settings in a struct of its own, with a `merge` and one reader for each
+//!   value; a reader answers with the default where nothing was written.
 
 pub mod alias;
 pub mod authz_core;
@@ -68,7 +68,8 @@ pub const ALL: &[&Module] = &[
     &VERSION,
 ];
 
-/// LoadModule and `<IfVersion>` act while the configuration is read: the language itself obeys them.
+/// LoadModule and `<IfVersion>` act while the configuration is read: the language itself obeys
+/// them.
 const SO: Module = Module::without_directives("so_module", "mod_so.c");
 const VERSION: Module = Module::without_directives("version_module", "mod_version.c");
 
@@ -146,9 +147,6 @@ const HOST: &[Context] = &[Context::Server, Context::VirtualHost];
 const HOST_ONLY: &[Context] = &[Context::VirtualHost];
 /// Anywhere but in `.htaccess`.
 const HOST_AND_SECTION: &[Context] = &[Context::Server, Context::VirtualHost, Context::Directory];
-/// Anywhere but outside of all sections.
-const HOST_ONLY_AND_SECTION: &[Context] =
-    &[Context::VirtualHost, Context::Directory, Context::Htaccess];
 /// Anywhere.
 const EVERYWHERE: &[Context] =
     &[Context::Server, Context::VirtualHost, Context::Directory, Context::Htaccess];

@@ -1,8 +1,8 @@
 //! # mpm_common: how many processes and threads, what they listen on, what stands before `accept`
 //!
-//! Which model runs is said by `LoadModule mpm_event_module …`; here are the directives that all three share. The
-//! numbers are kept as written: `config::geometry` corrects them together, since their order in the file does not
-//! matter.
+//! Which model runs is said by `LoadModule mpm_event_module …`; here are the directives that all
+//! three share. The numbers are kept as written: `config::geometry` corrects them together, since
+//! their order in the file does not matter.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -183,7 +183,9 @@ impl Mpm {
                 Some(None) => AcceptSerialization::Off,
                 None => AcceptSerialization::Exclusive,
             },
-            said => said,
+            said @ (AcceptSerialization::Off
+            | AcceptSerialization::On
+            | AcceptSerialization::Exclusive) => said,
         };
         match wanted {
             AcceptSerialization::Off => Gate::Open,
@@ -234,8 +236,9 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: None,
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "An address and port to await connections on; at least one is needed. `*` or no address is any, IPv6 \
-               addresses stand in brackets. Port 0, which Apache refuses, takes a free port and logs it.",
+        docs: "An address and port to await connections on; at least one is needed. `*` or no \
+               address is any, IPv6 addresses stand in brackets. Port 0, which Apache refuses, \
+               takes a free port and logs it.",
         apply: |settings, args| {
             let listen = listen(args)?;
             let is_free_port = listen.address.port() == 0;
@@ -255,7 +258,8 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: Some("511"),
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "How many connections may wait in the kernel's queue; the kernel may cut it (net.core.somaxconn).",
+        docs: "How many connections may wait in the kernel's queue; the kernel may cut it \
+               (net.core.somaxconn).",
         apply: |settings, args| {
             settings.mpm.backlog = Some(positive(args)?);
             Ok(())
@@ -267,7 +271,8 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: None, // 5 under prefork, 3 under the others.
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "How many children are forked at start: 5 under prefork, 3 under worker and event, unless said otherwise.",
+        docs: "How many children are forked at start: 5 under prefork, 3 under worker and event, \
+               unless said otherwise.",
         apply: |settings, args| limit(args, &mut settings.mpm.limits.start_servers),
     },
     Directive {
@@ -285,7 +290,8 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: Some("10"),
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "prefork: how many idle children are kept at most. It is at least MinSpareServers + 1.",
+        docs: "prefork: how many idle children are kept at most. It is at least MinSpareServers + \
+               1.",
         apply: |settings, args| limit(args, &mut settings.mpm.limits.max_spare_servers),
     },
     Directive {
@@ -294,7 +300,8 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: Some("75"),
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "worker, event: how many idle threads, of all children together, are kept ready at least.",
+        docs: "worker, event: how many idle threads, of all children together, are kept ready at \
+               least.",
         apply: |settings, args| limit(args, &mut settings.mpm.limits.min_spare_threads),
     },
     Directive {
@@ -303,7 +310,8 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: Some("250"),
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "worker, event: how many idle threads are kept at most. It is at least MinSpareThreads + ThreadsPerChild.",
+        docs: "worker, event: how many idle threads are kept at most. It is at least \
+               MinSpareThreads + ThreadsPerChild.",
         apply: |settings, args| limit(args, &mut settings.mpm.limits.max_spare_threads),
     },
     Directive {
@@ -312,7 +320,8 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: Some("25"),
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "worker, event: how many worker threads each child has. The listener thread is not counted.",
+        docs: "worker, event: how many worker threads each child has. The listener thread is not \
+               counted.",
         apply: |settings, args| limit(args, &mut settings.mpm.limits.threads_per_child),
     },
     Directive {
@@ -321,8 +330,8 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: Some("64"),
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "worker, event: what ThreadsPerChild may be raised to by a restart. It sizes the scoreboard, so that a \
-               restart cannot change it.",
+        docs: "worker, event: what ThreadsPerChild may be raised to by a restart. It sizes the \
+               scoreboard, so that a restart cannot change it.",
         apply: |settings, args| limit(args, &mut settings.mpm.limits.thread_limit),
     },
     Directive {
@@ -331,8 +340,8 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: None, // 256 under prefork, 16 under the others.
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "The most children there can ever be: 256 under prefork, 16 under worker and event, unless said otherwise. \
-               It sizes the scoreboard, so that a restart cannot change it.",
+        docs: "The most children there can ever be: 256 under prefork, 16 under worker and event, \
+               unless said otherwise. It sizes the scoreboard, so that a restart cannot change it.",
         apply: |settings, args| limit(args, &mut settings.mpm.limits.server_limit),
     },
     Directive {
@@ -341,8 +350,9 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: None, // 256 under prefork, 400 under the others.
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "The most requests served at once; further connections wait in the listen queue. 256 under prefork, 400 \
-               under worker and event, unless said otherwise. Under these two it is rounded down to whole children.",
+        docs: "The most requests served at once; further connections wait in the listen queue. 256 \
+               under prefork, 400 under worker and event, unless said otherwise. Under these two \
+               it is rounded down to whole children.",
         apply: |settings, args| limit(args, &mut settings.mpm.limits.max_request_workers),
     },
     Directive {
@@ -360,8 +370,8 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: Some("0"),
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "After how many connections a child ends and another takes its place. Connections count, not requests. 0 \
-               is never.",
+        docs: "After how many connections a child ends and another takes its place. Connections \
+               count, not requests. 0 is never.",
         apply: |settings, args| {
             settings.mpm.connections_per_child_max = Some(natural(args)?);
             Ok(())
@@ -385,7 +395,8 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: Some("2"),
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "event: how many connections a child may hold for each idle worker, beside one for each of its workers.",
+        docs: "event: how many connections a child may hold for each idle worker, beside one for \
+               each of its workers.",
         apply: |settings, args| {
             let factor: f64 = args.parse("a number")?;
             if !(factor.is_finite() && factor > 0.0) {
@@ -401,7 +412,8 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: Some("0"),
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "How long a graceful stop waits for requests that are being served. 0 is as long as they take.",
+        docs: "How long a graceful stop waits for requests that are being served. 0 is as long as \
+               they take.",
         apply: |settings, args| {
             settings.mpm.graceful_shutdown_timeout = Some(args.duration(TimeUnit::Seconds)?);
             Ok(())
@@ -443,8 +455,8 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: None,
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "A file to keep the scoreboard in, so that other programs can read it. Without one it is memory without a \
-               name.",
+        docs: "A file to keep the scoreboard in, so that other programs can read it. Without one \
+               it is memory without a name.",
         apply: |settings, args| {
             settings.mpm.scoreboard_file = Some(args.path()?);
             Ok(())
@@ -456,9 +468,10 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: Some("default"),
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "How mutexes between processes are made: pthread, fcntl:folder, default, or none. The one that exists is \
-               mpm-accept: naming a mechanism for it puts the accept mutex before accept, none opens the gate, unless \
-               AcceptSerialization says otherwise. flock, sysvsem and posixsem are not supported yet.",
+        docs: "How mutexes between processes are made: pthread, fcntl:folder, default, or none. \
+               The one that exists is mpm-accept: naming a mechanism for it puts the accept mutex \
+               before accept, none opens the gate, unless AcceptSerialization says otherwise. \
+               flock, sysvsem and posixsem are not supported yet.",
         apply: |settings, args| {
             let line = mutex(args)?;
             if line.for_all {
@@ -476,10 +489,11 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: Some("Auto"),
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "Herdgate's own: what stands before accept. Off is nothing, so that every waiting process wakes for every \
-               connection; On is the accept mutex; Exclusive lets the kernel wake one. Auto is On or Off if a Mutex line \
-               for mpm-accept names a mechanism or none, else Exclusive. A number, for so many processes inside at \
-               once, is not supported yet.",
+        docs: "Herdgate's own: what stands before accept. Off is nothing, so that every waiting \
+               process wakes for every connection; On is the accept mutex; Exclusive lets the \
+               kernel wake one. Auto is On or Off if a Mutex line for mpm-accept names a mechanism \
+               or none, else Exclusive. A number, for so many processes inside at once, is not \
+               supported yet.",
         apply: |settings, args| {
             let counted = args.peek().is_some_and(|word| word.text.parse::<u64>().is_ok());
             if counted {
@@ -569,7 +583,8 @@ struct MutexLine {
     for_accept: bool,
 }
 
-/// What has a mutex in Apache. We have the first; the others are accepted, since configurations name them.
+/// What has a mutex in Apache. We have the first; the others are accepted, since configurations
+/// name them.
 const MUTEX_TYPES: &[&str] = &[
     "mpm-accept",
     "authdigest-client",

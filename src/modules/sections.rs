@@ -1,10 +1,12 @@
-//! The sections: what stands between `<Name …>` and `</Name>`. `config::load` obeys them; here they are described.
+//! The sections: what stands between `<Name …>` and `</Name>`. `config::load` obeys them; here they
+//! are described.
 
 use herdgate_conf::{Context, Description, Overrides};
 
 use super::{HOST, SECTION, SERVER};
 
-/// Every section that can be opened, with its module. Conditions such as `<IfModule>` belong to the language.
+/// Every section that can be opened, with its module. Conditions such as `<IfModule>` belong to the
+/// language.
 pub const ALL: &[(&str, Description)] = &[
     (
         "core",
@@ -13,10 +15,10 @@ pub const ALL: &[(&str, Description)] = &[
             "<VirtualHost address[:port]...>",
             SERVER,
             Overrides::NONE,
-            "A host of its own at these addresses: `*` is any, and so is `_default_`; without a port, or with `*` for \
-             it, any port. Among the hosts of the best matching address the first one with the name that the client \
-             asks for answers, else the first one. A host with an address of its own hides those at `*` from whoever \
-             connects there.",
+            "A host of its own at these addresses: `*` is any, and so is `_default_`; without a \
+             port, or with `*` for it, any port. Among the hosts of the best matching address the \
+             first one with the name that the client asks for answers, else the first one. A host \
+             with an address of its own hides those at `*` from whoever connects there.",
         ),
     ),
     (
@@ -26,8 +28,9 @@ pub const ALL: &[(&str, Description)] = &[
             "<Directory folder>",
             HOST,
             Overrides::NONE,
-            "Settings for a folder and all that lies in it. `*`, `?` and `[…]` are wildcards that do not cross a slash; \
-             after `~` stands a regular expression. Shorter paths apply before longer ones.",
+            "Settings for a folder and all that lies in it. `*`, `?` and `[…]` are wildcards that \
+             do not cross a slash; after `~` stands a regular expression. Shorter paths apply \
+             before longer ones.",
         ),
     ),
     (
@@ -37,8 +40,8 @@ pub const ALL: &[(&str, Description)] = &[
             "<DirectoryMatch regex>",
             HOST,
             Overrides::NONE,
-            "Settings for files in whose path the regular expression is found. They apply after all plain <Directory> \
-             sections.",
+            "Settings for files in whose path the regular expression is found. They apply after \
+             all plain <Directory> sections.",
         ),
     ),
     (
@@ -48,8 +51,9 @@ pub const ALL: &[(&str, Description)] = &[
             "<Files name>",
             FILES,
             Overrides::ALL,
-            "Settings for files of this name, wherever they lie, or within the <Directory> around it. `*`, `?` and `[…]` are \
-             wildcards; after `~` stands a regular expression. They apply after <Directory>.",
+            "Settings for files of this name, wherever they lie, or within the <Directory> around \
+             it. `*`, `?` and `[…]` are wildcards; after `~` stands a regular expression. They \
+             apply after <Directory>.",
         ),
     ),
     (
@@ -69,8 +73,9 @@ pub const ALL: &[(&str, Description)] = &[
             "<Location URL-path>",
             HOST,
             Overrides::NONE,
-            "Settings for a URL path and all that lies below it. With `*`, `?` or `[…]` the whole path must match; after `~` \
-             stands a regular expression. They apply last, in the order of the file.",
+            "Settings for a URL path and all that lies below it. With `*`, `?` or `[…]` the whole \
+             path must match; after `~` stands a regular expression. They apply last, in the order \
+             of the file.",
         ),
     ),
     (

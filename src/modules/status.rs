@@ -32,7 +32,8 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[Directive {
     default: Some("On"),
     contexts: SERVER,
     overrides: Overrides::NONE,
-    docs: "Whether the scoreboard holds what each worker is serving, and not only whether it is busy.",
+    docs: "Whether the scoreboard holds what each worker is serving, and not only whether it is \
+           busy.",
     apply: |settings, args| {
         settings.status.extended = Some(args.flag()?);
         Ok(())

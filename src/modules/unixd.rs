@@ -39,7 +39,8 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: None, // Apache's is #-1, which refuses to start.
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "Whom the children run as when root starts the server. Without effect for anybody else.",
+        docs: "Whom the children run as when root starts the server. Without effect for anybody \
+               else.",
         apply: |settings, args| {
             let name = args.word()?.to_string();
             settings.unixd.user = Some((name, args.at()));
@@ -52,7 +53,8 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: None,
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "The group of the children when root starts the server. Without effect for anybody else.",
+        docs: "The group of the children when root starts the server. Without effect for anybody \
+               else.",
         apply: |settings, args| {
             let name = args.word()?.to_string();
             settings.unixd.group = Some((name, args.at()));

@@ -6,9 +6,10 @@
 //! ```
 //!
 //! - The path that comes in is decoded and normalised: no component of it is `..`.
-//! - The path that goes out is lexically normal as well: absolute, without `.`, `..` or empty components. A
-//!   trailing slash stays, since it says that a directory is meant.
-//! - Aliases match whole components, so `/icons` does not match `/iconsets`, and the first match wins.
+//! - The path that goes out is lexically normal as well: absolute, without `.`, `..` or empty
+//!   components. A trailing slash stays, since it says that a directory is meant.
+//! - Aliases match whole components, so `/icons` does not match `/iconsets`, and the first match
+//!   wins.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -23,7 +24,8 @@ use crate::modules::alias::{Alias, AliasFrom};
 pub struct Mapped {
     /// Absolute and lexically normal.
     pub file: PathBuf,
-    /// How many bytes of it are the folder that must not be left: DocumentRoot, or an alias' target.
+    /// How many bytes of it are the folder that must not be left: DocumentRoot, or an alias'
+    /// target.
     pub root_bytes: usize,
 }
 
@@ -65,8 +67,8 @@ pub(crate) fn map(
     document_root.map(|root| join_below(root, path)).ok_or(Unmapped::NoRoot)
 }
 
-/// What follows `prefix` in `path`, if that begins with all its components. A slash in the prefix stands for any
-/// number of slashes in the path.
+/// What follows `prefix` in `path`, if that begins with all its components. A slash in the prefix
+/// stands for any number of slashes in the path.
 pub(crate) fn strip_prefix<'p>(path: &'p [u8], prefix: &str) -> Option<&'p [u8]> {
     let (mut prefix, mut rest) = (prefix.as_bytes(), path);
     let ends_in_slash = prefix.ends_with(b"/");
@@ -93,13 +95,15 @@ fn join_below(root: &Path, path: &[u8]) -> Mapped {
     mapped(&text, root_bytes)
 }
 
-/// An alias' target with the rest of the path, as it is: `Alias /a/ /b` maps /a/c to /bc, as in Apache.
+/// An alias' target with the rest of the path, as it is: `Alias /a/ /b` maps /a/c to /bc, as in
+/// Apache.
 fn join(target: &Path, rest: &[u8]) -> Mapped {
     let target = target.as_os_str().as_bytes();
     let root_bytes = normal(target).len();
     let whole_components = rest.is_empty() || rest.starts_with(b"/") || target.ends_with(b"/");
     let text = [target, rest].concat();
-    // Glued to the last component, the rest leaves the target for a neighbour of it; its parent is the root then.
+    // Glued to the last component, the rest leaves the target for a neighbour of it; its parent is
+    // the root then.
     let root_bytes = if whole_components { root_bytes } else { parent_bytes(target) };
     mapped(&text, root_bytes)
 }
@@ -116,6 +120,24 @@ fn parent_bytes(path: &[u8]) -> usize {
     path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash.max(1))
 }
 
+/// What an operator wrote, with `.` and `..` resolved on the text as Apache does; a slash at the end
+/// stays. Sections and roots compare as text, so both must be in this form.
+pub(crate) fn lexical(path: &Path) -> PathBuf {
+    let bytes = path.as_os_str().as_bytes();
+    let mut components: Vec<&[u8]> = Vec::new();
+    for component in bytes.split(|byte| *byte == b'/') {
+        match component {
+            b"" | b"." => {}
+            b".." => _ = components.pop(),
+            name => components.push(name),
+        }
+    }
+    let is_folder = [b"/".as_slice(), b"/.", b"/.."].iter().any(|end| bytes.ends_with(end));
+    let end: &[u8] = if is_folder && !components.is_empty() { b"/" } else { b"" };
+    let text = [b"/", components.join(&b'/').as_slice(), end].concat();
+    PathBuf::from(OsString::from_vec(text))
+}
+
 /// Without empty and `.` components; a slash at the end stays.
 fn normal(path: &[u8]) -> Vec<u8> {
     let mut result = Vec::with_capacity(path.len() + 1);
@@ -130,7 +152,8 @@ fn normal(path: &[u8]) -> Vec<u8> {
     result
 }
 
-/// The target of an AliasMatch with `$0` to `$9` replaced. What a client wrote is in it, so it is checked again.
+/// The target of an AliasMatch with `$0` to `$9` replaced. What a client wrote is in it, so it is
+/// checked again.
 fn substituted(target: &Path, groups: &Captures<'_>) -> Result<Mapped, Unmapped> {
     let target = target.as_os_str().as_bytes();
     let mut text = Vec::with_capacity(target.len() * 2);
@@ -215,6 +238,20 @@ mod tests {
     fn alias_match_substitutes_and_cannot_climb() {
         check("/~anna/a.html", Ok(("/home/anna/www/a.html", "/home")));
         check("/~../etc", Err(Unmapped::Escapes));
+    }
+
+    #[test]
+    fn operators_paths_are_resolved_on_the_text() {
+        for (written, expected) in [
+            ("/", "/"),
+            ("/a/../b", "/b"),
+            ("/a//b/./c/", "/a/b/c/"),
+            ("/../..", "/"),
+            ("/a/b/..", "/a/"),
+            ("/a/...", "/a/..."),
+        ] {
+            assert_eq!(lexical(Path::new(written)).as_os_str(), expected, "{written}");
+        }
     }
 
     #[test]

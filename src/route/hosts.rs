@@ -76,8 +76,8 @@ impl HostTable {
         table
     }
 
-    /// The host for a request that came in at `local` and asks for `name`, the value of the Host field or the
-    /// authority of an absolute URL. A port in it is not looked at.
+    /// The host for a request that came in at `local` and asks for `name`, the value of the Host
+    /// field or the authority of an absolute URL. A port in it is not looked at.
     pub fn select(&self, local: SocketAddr, name: Option<&[u8]>) -> HostIndex {
         match self.group(local) {
             Some(group) => group.select(name),
@@ -90,8 +90,9 @@ impl HostTable {
         self.group(local).and_then(|group| group.hosts.first().copied()).unwrap_or(MAIN)
     }
 
-    /// Whether the address of our end decides, so that a listener on any address must ask for it (getsockname).
-    /// If not, [`HostTable::select`] may be given the listener's own address with its port.
+    /// Whether the address of our end decides, so that a listener on any address must ask for it
+    /// (getsockname). If not, [`HostTable::select`] may be given the listener's own address with
+    /// its port.
     pub fn needs_local_address(&self) -> bool {
         self.has_addresses
     }
@@ -136,7 +137,8 @@ impl Group {
 
     fn place_of(&self, name: &str) -> Option<usize> {
         let exact = self.exact.get(name).copied();
-        // A pattern of an earlier host wins against the exact name of a later one: file order decides.
+        // A pattern of an earlier host wins against the exact name of a later one: file order
+        // decides.
         let earlier =
             self.wild.iter().take_while(|(_, place)| exact.is_none_or(|exact| *place < exact));
         let matching = |pattern: &str| {
@@ -148,7 +150,8 @@ impl Group {
     }
 }
 
-/// The name in lower case, without port and without a dot at its end. An IPv6 address keeps its brackets.
+/// The name in lower case, without port and without a dot at its end. An IPv6 address keeps its
+/// brackets.
 fn bare_name<'b>(name: &[u8], buffer: &'b mut [u8; NAME_BYTES_MAX]) -> Option<&'b str> {
     let end = match name.first() {
         Some(b'[') => name.iter().position(|byte| *byte == b']').map(|at| at + 1),
@@ -297,7 +300,9 @@ mod tests {
         #[test]
         fn agrees_with_the_manual(
             hosts in proptest::collection::vec(any_host(), 0..6),
-            local in proptest::sample::select(vec!["10.0.0.1:80", "10.0.0.1:81", "10.0.0.2:81", "10.0.0.3:80"]),
+            local in proptest::sample::select(
+                vec!["10.0.0.1:80", "10.0.0.1:81", "10.0.0.2:81", "10.0.0.3:80"],
+            ),
             name in proptest::sample::select(vec!["a", "b", "c.a", "d.a", "zz"]),
         ) {
             let local = local.parse().unwrap();

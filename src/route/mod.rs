@@ -8,7 +8,8 @@
 //! ```
 //!
 //! - `url` brings every spelling of a path to one, before anything compares it.
-//! - `hosts`, `alias` and `sections` are compiled once, when the configuration is frozen; nothing here opens a file.
+//! - `hosts`, `alias` and `sections` are compiled once, when the configuration is frozen; nothing
+//!   here opens a file.
 
 pub mod alias;
 pub mod hosts;

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! - Matching is on bytes: file names and decoded URLs need not be UTF-8.
-//! - A wildcard match takes at most the product of both lengths, a regular expression is linear: no URL is slow.
+//! - A wildcard match takes at most the product of both lengths, a regular expression is linear: no
+//!   URL is slow.
 
 use herdgate_conf::{Problem, Word};
 use regex::bytes::{Regex, RegexBuilder};
@@ -30,8 +31,8 @@ pub(crate) fn is_pattern(text: &str) -> bool {
 /// Whether `pattern` matches the whole of `text`.
 pub(crate) fn matches(pattern: &[u8], text: &[u8], slash: Slash) -> bool {
     let (mut at, mut from) = (0, 0);
-    // Where to go on when things fail behind the last star: let it take one byte more. An earlier star need
-    // never be tried again, since the last one could take whatever that would.
+    // Where to go on when things fail behind the last star: let it take one byte more. An earlier
+    // star need never be tried again, since the last one could take whatever that would.
     let mut star: Option<(usize, usize)> = None;
     loop {
         if let Some(b'*') = pattern.get(at) {
@@ -95,8 +96,8 @@ fn set(rest: &[u8], byte: u8) -> Option<(usize, bool)> {
     }
 }
 
-/// A regular expression of a section or an alias: searched anywhere in the text, a dot matches everything, and `$`
-/// only the very end, as Apache's RegexDefaultOptions say.
+/// A regular expression of a section or an alias: searched anywhere in the text, a dot matches
+/// everything, and `$` only the very end, as Apache's RegexDefaultOptions say.
 pub(crate) fn regex(word: &Word) -> Result<Regex, Problem> {
     const REGEX_BYTES_MAX: usize = 8 << 20;
     let builder = |text: &str| {
@@ -185,7 +186,8 @@ mod tests {
         #[test]
         fn agrees_with_the_definition(pattern in "[ab/*?]{0,8}", text in "[ab/]{0,10}") {
             let expected = naive(pattern.as_bytes(), text.as_bytes());
-            prop_assert_eq!(matches(pattern.as_bytes(), text.as_bytes(), Slash::Separates), expected);
+            let found = matches(pattern.as_bytes(), text.as_bytes(), Slash::Separates);
+            prop_assert_eq!(found, expected);
         }
 
         #[test]

@@ -3,17 +3,17 @@
 //! ```text
 //! 1  <Directory /srv> <Directory /srv/*/a>   by depth, shortest first; ties in file order
 //! 2  <DirectoryMatch …> <Directory ~ …>      in file order
-//! 3  <Files …> <FilesMatch …>                the server's first, then those within the sections of 1 and 2
+//! 3  <Files …> <FilesMatch …>                the server's first, then those within 1 and 2
 //! 4  <Location …> <LocationMatch …>          in file order
 //! ```
 //!
 //! Later wins. Within each step the main server's stand before the virtual host's.
 //!
-//! - A section is matched by names alone: no file is looked at. One consequence differs from Apache: `<Directory /a/b>`
-//!   also covers a *file* /a/b, where Apache would not find its section.
-//! - The order is fixed when the configuration is frozen; matching a request costs one comparison a section.
+//! - A section is matched by names alone: no file is looked at. One consequence differs from
+//!   Apache: `<Directory /a/b>` also covers a *file* /a/b, where Apache would not find its section.
+//! - The order is fixed when the configuration is frozen; matching a request costs one comparison a
+//!   section.
 
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use regex::bytes::Regex;
 use smallvec::SmallVec;
 
-use super::alias::strip_prefix;
+use super::alias::{lexical, strip_prefix};
 use super::pattern::{self, Slash};
 use crate::config::DirSettings;
 
@@ -102,7 +102,8 @@ impl Sections {
             }
         }
         let all = &sections.all;
-        sections.directories.sort_by_key(|directory| depth(all, directory.id)); // Stable: ties stay in file order.
+        // Stable: ties stay in file order.
+        sections.directories.sort_by_key(|directory| depth(all, directory.id));
         sections.directories.extend(patterns);
         sections
     }
@@ -112,8 +113,8 @@ impl Sections {
         SectionId::try_from(self.all.len() - 1).unwrap_or(SectionId::MAX)
     }
 
-    /// Collects the sections that a request for `url` and, if it was mapped, `file` falls into. `url` is decoded
-    /// and normalised.
+    /// Collects the sections that a request for `url` and, if it was mapped, `file` falls into.
+    /// `url` is decoded and normalised.
     pub(crate) fn collect(&self, url: &[u8], file: Option<&Path>, ids: &mut SectionIds) {
         if let Some(file) = file {
             self.collect_for_file(file.as_os_str().as_bytes(), ids);
@@ -196,8 +197,8 @@ impl Matcher {
 impl DirectoryPath {
     /// `path` is absolute.
     pub(crate) fn new(path: &Path) -> Self {
-        let text = path.as_os_str().to_string_lossy();
-        let components = text.split('/').filter(|component| !matches!(*component, "" | "."));
+        let text = lexical(path).to_string_lossy().into_owned();
+        let components = text.split('/').filter(|component| !component.is_empty());
         let (mut path, mut depth) = (String::new(), 0);
         for component in components {
             path.push('/');
@@ -226,15 +227,4 @@ impl std::fmt::Display for DirectoryPath {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(if self.path.is_empty() { "/" } else { &self.path })
     }
-}
-
-/// Whether a URL's path ends within a component that begins with a dot, `.well-known` excepted (RFC 8615).
-pub fn is_hidden(path: &[u8]) -> bool {
-    let mut components = path.split(|byte| *byte == b'/');
-    components.any(|component| component.starts_with(b".") && component != b".well-known")
-}
-
-/// The last component of a path, for `Files` and types.
-pub fn file_name(path: &Path) -> &[u8] {
-    path.file_name().map_or(b"", OsStr::as_bytes)
 }

@@ -4,8 +4,8 @@
 //! host's base ─ section ─ section ─ … ─▶ merged settings, remembered by (host, sections)
 //! ```
 //!
-//! A site has few different combinations of sections, so nearly every request finds its settings merged already.
-//! Every thread has a cache of its own: no lock, and nobody waits.
+//! A site has few different combinations of sections, so nearly every request finds its settings
+//! merged already. Every thread has a cache of its own: no lock, and nobody waits.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -30,7 +30,8 @@ struct Key {
     sections: SectionIds,
 }
 
-/// More combinations than this are a peculiar site, or somebody who tries to fill our memory: start over.
+/// More combinations than this are a peculiar site, or somebody who tries to fill our memory: start
+/// over.
 const COMBINATIONS_MAX: usize = 1024;
 
 /// The base settings and the sections of one virtual host.

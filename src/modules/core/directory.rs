@@ -1,4 +1,5 @@
-//! What core keeps for each section: how files are opened, described and sent, and what errors look like.
+//! What core keeps for each section: how files are opened, described and sent, and what errors look
+//! like.
 
 use std::collections::BTreeMap;
 
@@ -206,11 +207,12 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("FollowSymLinks"),
         contexts: EVERYWHERE,
         overrides: Overrides::OPTIONS,
-        docs: "What a directory's content may do: Indexes lists directories that have no index file, FollowSymLinks \
-               follows links anywhere, SymLinksIfOwnerMatch those that belong to the owner of their target, and \
-               SymLinksBeneath, which is Herdgate's own, those that stay beneath the root. MultiViews, ExecCGI, \
-               Includes and IncludesNOEXEC are read and have no effect yet. All is everything but MultiViews and \
-               the limited kinds of links. A list without signs replaces what was inherited, one with signs changes \
+        docs: "What a directory's content may do: Indexes lists directories that have no index \
+               file, FollowSymLinks follows links anywhere, SymLinksIfOwnerMatch those that belong \
+               to the owner of their target, and SymLinksBeneath, which is Herdgate's own, those \
+               that stay beneath the root. MultiViews, ExecCGI, Includes and IncludesNOEXEC are \
+               read and have no effect yet. All is everything but MultiViews and the limited kinds \
+               of links. A list without signs replaces what was inherited, one with signs changes \
                it.",
         apply: |settings, args| {
             let change = options::parse(args)?;
@@ -224,7 +226,8 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("None"),
         contexts: DIRECTORY,
         overrides: Overrides::NONE,
-        docs: "What .htaccess files may contain. They are not read yet, so that anything but None is a warning.",
+        docs: "What .htaccess files may contain. They are not read yet, so that anything but None \
+               is a warning.",
         apply: |_, args| {
             let first = args.required()?;
             let none = first.text.eq_ignore_ascii_case("none") && args.remaining() == 0;
@@ -242,8 +245,8 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("Default"),
         contexts: EVERYWHERE,
         overrides: Overrides::FILE_INFO,
-        docs: "Whether a URL may go on behind the name of a file, as in /page.html/more. By default files refuse it \
-               with 404.",
+        docs: "Whether a URL may go on behind the name of a file, as in /page.html/more. By \
+               default files refuse it with 404.",
         apply: |settings, args| {
             settings.core.accept_path_info = Some(args.choice(&[
                 ("On", AcceptPathInfo::On),
@@ -259,7 +262,8 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("Off"),
         contexts: EVERYWHERE,
         overrides: Overrides::FILE_INFO,
-        docs: "The charset named for text/html and text/plain where nothing else names one. On is iso-8859-1.",
+        docs: "The charset named for text/html and text/plain where nothing else names one. On is \
+               iso-8859-1.",
         apply: |settings, args| {
             let charset = args.word()?;
             settings.core.default_charset = Some(match charset.to_ascii_lowercase().as_str() {
@@ -276,8 +280,8 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("Off"),
         contexts: HOST_AND_SECTION,
         overrides: Overrides::NONE,
-        docs: "Whether the server calls itself by its ServerName in redirects and page feet, or by the name that the \
-               client used. Apache's third value, DNS, is not supported yet.",
+        docs: "Whether the server calls itself by its ServerName in redirects and page feet, or by \
+               the name that the client used. Apache's third value, DNS, is not supported yet.",
         apply: |settings, args| {
             let word = args.required()?;
             settings.core.canonical_name = Some(match word.text.to_ascii_lowercase().as_str() {
@@ -295,8 +299,8 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("Off"),
         contexts: HOST_AND_SECTION,
         overrides: Overrides::NONE,
-        docs: "Whether the port that the connection came in by is used in the server's own URLs, where neither the \
-               client nor ServerName gives one.",
+        docs: "Whether the port that the connection came in by is used in the server's own URLs, \
+               where neither the client nor ServerName gives one.",
         apply: |settings, args| {
             settings.core.canonical_physical_port = Some(args.flag()?);
             Ok(())
@@ -308,7 +312,8 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("Off"),
         contexts: HOST_AND_SECTION,
         overrides: Overrides::NONE,
-        docs: "Whether clients' addresses are looked up in the DNS for the log. Only Off is supported yet.",
+        docs: "Whether clients' addresses are looked up in the DNS for the log. Only Off is \
+               supported yet.",
         apply: |_, args| {
             let looks_up = args.choice(&[("On", true), ("Off", false), ("Double", true)])?;
             if looks_up {
@@ -323,8 +328,8 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("Off"),
         contexts: EVERYWHERE,
         overrides: Overrides::ALL,
-        docs: "Whether error pages and listings end with a line that names server, host and port; EMail adds a link \
-               to ServerAdmin.",
+        docs: "Whether error pages and listings end with a line that names server, host and port; \
+               EMail adds a link to ServerAdmin.",
         apply: |settings, args| {
             settings.core.signature = Some(args.choice(&[
                 ("On", Signature::On),
@@ -340,8 +345,8 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: None,
         contexts: EVERYWHERE,
         overrides: Overrides::FILE_INFO,
-        docs: "What an error is answered with: a path of this server (it begins with a slash), a URL to redirect to, \
-               a text in quotes, or `default` for the built-in page.",
+        docs: "What an error is answered with: a path of this server (it begins with a slash), a \
+               URL to redirect to, a text in quotes, or `default` for the built-in page.",
         apply: |settings, args| {
             let status = error_status(args)?;
             let document = error_document(args, status)?;
@@ -368,8 +373,8 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("None"),
         contexts: EVERYWHERE,
         overrides: Overrides::FILE_INFO,
-        docs: "Without effect since Apache 2.4: a file whose type nobody knows is sent without Content-Type. Any \
-               value but None is ignored with a warning.",
+        docs: "Without effect since Apache 2.4: a file whose type nobody knows is sent without \
+               Content-Type. Any value but None is ignored with a warning.",
         apply: |_, args| {
             let word = args.required()?;
             if !word.text.eq_ignore_ascii_case("none") {
@@ -384,8 +389,8 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("MTime Size"),
         contexts: EVERYWHERE,
         overrides: Overrides::FILE_INFO,
-        docs: "What the ETag of a file is made of: INode, MTime, Size, All or None. Values with a sign change what was \
-               inherited. Apache's Digest is not supported yet.",
+        docs: "What the ETag of a file is made of: INode, MTime, Size, All or None. Values with a \
+               sign change what was inherited. Apache's Digest is not supported yet.",
         apply: |settings, args| {
             let change = etag_change(args)?;
             settings.core.etag = settings.core.etag.merge(&change);
@@ -398,8 +403,9 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("On"),
         contexts: EVERYWHERE,
         overrides: Overrides::FILE_INFO,
-        docs: "Whether files go from the page cache to the socket by sendfile(2). On unless switched off, unlike in \
-               Apache. Switch it off for network file systems that cannot do it.",
+        docs: "Whether files go from the page cache to the socket by sendfile(2). On unless \
+               switched off, unlike in Apache. Switch it off for network file systems that cannot \
+               do it.",
         apply: |settings, args| {
             settings.core.sendfile = Some(args.flag()?);
             Ok(())
@@ -411,7 +417,8 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("On"),
         contexts: EVERYWHERE,
         overrides: Overrides::FILE_INFO,
-        docs: "Whether files may be mapped into memory to send them, where sendfile(2) is not used.",
+        docs: "Whether files may be mapped into memory to send them, where sendfile(2) is not \
+               used.",
         apply: |settings, args| {
             settings.core.mmap = Some(args.flag()?);
             Ok(())
@@ -423,7 +430,8 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("1073741824"),
         contexts: EVERYWHERE,
         overrides: Overrides::ALL,
-        docs: "The longest request body that is accepted; a longer one is answered 413. 0 is unlimited.",
+        docs: "The longest request body that is accepted; a longer one is answered 413. 0 is \
+               unlimited.",
         apply: |settings, args| {
             settings.core.body_bytes_max = Some(args.size()?);
             Ok(())
@@ -435,9 +443,9 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("warn"),
         contexts: HOST_AND_SECTION,
         overrides: Overrides::NONE,
-        docs: "How grave a message must be to be written to the error log: emerg, alert, crit, error, warn, notice, \
-               info, debug, trace1 to trace8. A module may have its own: `LogLevel info dir:debug`. Notices are always \
-               written.",
+        docs: "How grave a message must be to be written to the error log: emerg, alert, crit, \
+               error, warn, notice, info, debug, trace1 to trace8. A module may have its own: \
+               `LogLevel info dir:debug`. Notices are always written.",
         apply: |settings, args| settings.core.log_levels.read(args),
     },
     Directive {
@@ -446,8 +454,9 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("Show"),
         contexts: HOST_AND_SECTION,
         overrides: Overrides::NONE,
-        docs: "Herdgate's own: Hide answers 404 for every path with a component that begins with a dot, except \
-               .well-known, and leaves such names out of listings. `herdgate serve` sets it.",
+        docs: "Herdgate's own: Hide answers 404 for every path with a component that begins with a \
+               dot, except .well-known, and leaves such names out of listings. `herdgate serve` \
+               sets it.",
         apply: |settings, args| {
             let choices = [("Show", HiddenFiles::Show), ("Hide", HiddenFiles::Hide)];
             settings.core.hidden_files = Some(args.choice(&choices)?);
@@ -459,7 +468,10 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
 /// A status that can have a document: any redirect or error that HTTP defines.
 fn error_status(args: &mut Args<'_>) -> Result<u16, Problem> {
     let word = args.required()?;
-    let known = |status: &u16| matches!(status, 300..=308 | 400..=417 | 421..=426 | 428 | 429 | 431 | 451 | 500..=508 | 510 | 511);
+    let known = |status: &u16| {
+        matches!(status, 300..=308 | 400..=417 | 421..=426 | 428..=429 | 431 | 451)
+            || matches!(status, 500..=508 | 510..=511)
+    };
     word.text.parse().ok().filter(known).ok_or_else(|| {
         Problem::at(word, format!("Unsupported HTTP response code {}", word.text))
             .help("a status from 300 to 599")

@@ -1,7 +1,7 @@
 //! What core keeps for each virtual host: its names, its root, its patience and its limits.
 //!
-//! Every field is `None` until a line sets it; what a virtual host leaves unset comes from the main server, wherever
-//! that is written.
+//! Every field is `None` until a line sets it; what a virtual host leaves unset comes from the main
+//! server, wherever that is written.
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -12,6 +12,7 @@ use herdgate_conf::{Args, Directive, Overrides, Problem, Span, TimeUnit, Word};
 
 use crate::config::HostSettings;
 use crate::modules::{HOST, HOST_ONLY};
+use crate::route::alias::lexical;
 use crate::route::url::{AllowEncodedSlashes, MergeSlashes};
 
 /// Settings of one virtual host.
@@ -162,7 +163,8 @@ impl Host {
     /// The settings of virtual host `inner` within main server `self`.
     pub fn merge(&self, inner: &Self) -> Self {
         Self {
-            // A virtual host has names of its own or none: answering to the main server's would shadow it.
+            // A virtual host has names of its own or none: answering to the main server's would
+            // shadow it.
             name: inner.name.clone(),
             aliases: inner.aliases.clone(),
             admin: inner.admin.clone().or_else(|| self.admin.clone()),
@@ -178,7 +180,8 @@ impl Host {
                 fields: inner.limits.fields.or(self.limits.fields),
             },
             merge_slashes: inner.merge_slashes.or(self.merge_slashes),
-            // Alone among these, not inherited: each host says itself that its paths may hold slashes.
+            // Alone among these, not inherited: each host says itself that its paths may hold
+            // slashes.
             encoded_slashes: inner.encoded_slashes,
             trace: inner.trace.or(self.trace),
         }
@@ -203,8 +206,8 @@ pub(super) const DIRECTIVES: &[Directive<HostSettings>] = &[
         default: None, // The name of the machine, which is asked for at start.
         contexts: HOST,
         overrides: Overrides::NONE,
-        docs: "The name that this host answers to, and that it uses for itself in redirects and error pages where \
-               UseCanonicalName asks for it.",
+        docs: "The name that this host answers to, and that it uses for itself in redirects and \
+               error pages where UseCanonicalName asks for it.",
         apply: |settings, args| {
             settings.core.name = Some(server_name(args.required()?)?);
             Ok(())
@@ -230,7 +233,8 @@ pub(super) const DIRECTIVES: &[Directive<HostSettings>] = &[
         default: None,
         contexts: HOST,
         overrides: Overrides::NONE,
-        docs: "The address that error pages name, as `ServerSignature EMail` and the page of status 500 do.",
+        docs: "The address that error pages name, as `ServerSignature EMail` and the page of \
+               status 500 do.",
         apply: |settings, args| {
             settings.core.admin = Some(args.word()?.to_string());
             Ok(())
@@ -242,10 +246,10 @@ pub(super) const DIRECTIVES: &[Directive<HostSettings>] = &[
         default: None, // Apache compiles one in. We serve no folder that nobody named.
         contexts: HOST,
         overrides: Overrides::NONE,
-        docs: "The folder that URLs are looked up in, relative to ServerRoot. One that is missing is a warning, one \
-               that is not a directory an error.",
+        docs: "The folder that URLs are looked up in, relative to ServerRoot. One that is missing \
+               is a warning, one that is not a directory an error.",
         apply: |settings, args| {
-            let path = args.path()?;
+            let path = lexical(&args.path()?);
             settings.core.document_root = Some((path, args.at()));
             Ok(())
         },
@@ -256,8 +260,8 @@ pub(super) const DIRECTIVES: &[Directive<HostSettings>] = &[
         default: Some("60"),
         contexts: HOST,
         overrides: Overrides::NONE,
-        docs: "How long one read from the client, or one write to it, may make no progress. Other units can be \
-               written: `500ms`, `2mi`.",
+        docs: "How long one read from the client, or one write to it, may make no progress. Other \
+               units can be written: `500ms`, `2mi`.",
         apply: |settings, args| {
             let timeout = args.duration(TimeUnit::Seconds)?;
             // As in Apache, 0 in a virtual host means the main server's.
@@ -307,7 +311,8 @@ pub(super) const DIRECTIVES: &[Directive<HostSettings>] = &[
         default: Some("logs/error_log"),
         contexts: HOST,
         overrides: Overrides::NONE,
-        docs: "The file that errors are appended to, relative to ServerRoot. Pipes and syslog are not supported yet.",
+        docs: "The file that errors are appended to, relative to ServerRoot. Pipes and syslog are \
+               not supported yet.",
         apply: |settings, args| {
             let target = log_target(args)?;
             settings.core.error_log = Some((target, args.at()));
@@ -320,8 +325,9 @@ pub(super) const DIRECTIVES: &[Directive<HostSettings>] = &[
         default: Some("8190"),
         contexts: HOST,
         overrides: Overrides::NONE,
-        docs: "The longest request line that is accepted; a longer one is answered 414. Among the hosts of one \
-               address the first one's value counts, since the line comes before the name.",
+        docs: "The longest request line that is accepted; a longer one is answered 414. Among the \
+               hosts of one address the first one's value counts, since the line comes before the \
+               name.",
         apply: |settings, args| {
             settings.core.limits.line = Some(whole(args, 0, HEAD_BYTES_MAX)? as usize);
             Ok(())
@@ -370,8 +376,8 @@ pub(super) const DIRECTIVES: &[Directive<HostSettings>] = &[
         default: Some("Off"),
         contexts: HOST,
         overrides: Overrides::NONE,
-        docs: "What `%2F` in a URL's path means: Off answers 404, On makes it a slash, NoDecode leaves it as it is. A \
-               virtual host does not inherit it.",
+        docs: "What `%2F` in a URL's path means: Off answers 404, On makes it a slash, NoDecode \
+               leaves it as it is. A virtual host does not inherit it.",
         apply: |settings, args| {
             settings.core.encoded_slashes = Some(args.choice(&[
                 ("On", AllowEncodedSlashes::On),
@@ -387,7 +393,8 @@ pub(super) const DIRECTIVES: &[Directive<HostSettings>] = &[
         default: Some("On"),
         contexts: HOST,
         overrides: Overrides::NONE,
-        docs: "Whether TRACE is answered with the request as it arrived; Extended also returns a body.",
+        docs: "Whether TRACE is answered with the request as it arrived; Extended also returns a \
+               body.",
         apply: |settings, args| {
             settings.core.trace = Some(args.choice(&[
                 ("On", Trace::On),
@@ -399,7 +406,8 @@ pub(super) const DIRECTIVES: &[Directive<HostSettings>] = &[
     },
 ];
 
-/// Nobody needs a head longer than this, and a bound keeps a typing error from becoming a memory limit.
+/// Nobody needs a head longer than this, and a bound keeps a typing error from becoming a memory
+/// limit.
 const HEAD_BYTES_MAX: u32 = 16 << 20;
 
 /// A whole number from `low` to `high`.

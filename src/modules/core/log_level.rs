@@ -1,4 +1,5 @@
-//! `LogLevel`: how grave a message must be to reach the error log, for the server and for single modules.
+//! `LogLevel`: how grave a message must be to reach the error log, for the server and for single
+//! modules.
 
 use std::collections::BTreeMap;
 

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! server.rs      the whole server       ServerTokens
-//! host.rs        one virtual host       ServerName, DocumentRoot, KeepAlive, ErrorLog, LimitRequestLine, …
-//! directory.rs   one section            ErrorDocument, FileETag, EnableSendfile, AddDefaultCharset, …
+//! host.rs        one virtual host       ServerName, DocumentRoot, KeepAlive, LimitRequestLine, …
+//! directory.rs   one section            ErrorDocument, FileETag, EnableSendfile, …
 //!                                       options.rs: Options; log_level.rs: LogLevel
 //! ```
 //!
-//! A directive lives in the smallest of the three that Apache's manual lets it stand in: what a `<Directory>` may
-//! set, a virtual host sets for all its directories.
+//! A directive lives in the smallest of the three that Apache's manual lets it stand in: what a
+//! `<Directory>` may set, a virtual host sets for all its directories.
 
 mod directory;
 mod host;

@@ -1,6 +1,7 @@
 //! `Options`: what a directory's content may do.
 //!
-//! `All` leaves out MultiViews and SymLinksIfOwnerMatch, as in Apache; unset everywhere means FollowSymLinks.
+//! `All` leaves out MultiViews and SymLinksIfOwnerMatch, as in Apache; unset everywhere means
+//! FollowSymLinks.
 
 use herdgate_conf::{Args, Problem, Word, nearest};
 
@@ -27,7 +28,8 @@ impl Options {
     pub const EXEC_CGI: Self = Self(32);
     /// Content negotiation by file name. Read, and without effect: there is no mod_negotiation yet.
     pub const MULTI_VIEWS: Self = Self(64);
-    /// Herdgate's own: links are followed so long as they stay beneath the root that the file is served from.
+    /// Herdgate's own: links are followed so long as they stay beneath the root that the file is
+    /// served from.
     pub const SYM_LINKS_BENEATH: Self = Self(128);
     /// What `Options All` means.
     pub const ALL: Self = Self(

@@ -41,8 +41,8 @@ pub(super) const DIRECTIVES: &[Directive<ServerSettings>] = &[Directive {
     default: Some("Full"),
     contexts: SERVER,
     overrides: Overrides::NONE,
-    docs: "How much the Server field of every response tells about the program. It can be shortened to the \
-           product's name, and not removed.",
+    docs: "How much the Server field of every response tells about the program. It can be \
+           shortened to the product's name, and not removed.",
     apply: |settings, args| {
         settings.core.tokens = Some(args.choice(&[
             ("Full", Tokens::Full),
