@@ -21,6 +21,7 @@ mod names;
 mod place;
 mod refusal;
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -124,7 +125,10 @@ pub fn respond(
         other => other,
     };
     match answered {
-        Ok(response) => Outcome::Ready(response),
+        Ok(response) => {
+            server.logs.error(request.host).write_held(&request.troubles.take());
+            Outcome::Ready(response)
+        }
         Err(Stop::WouldBlock) => Outcome::WouldBlock,
         Err(Stop::Refused(_)) => unreachable!("a refusal's own page is never refused"),
     }
@@ -152,6 +156,8 @@ struct Request<'r> {
     query: Option<&'r [u8]>,
     /// Whether this is for an error's page: always a GET, of the whole, whatever the client has.
     for_error: bool,
+    /// Lines for the error log, held back until it is certain that no job will say the same again.
+    troubles: RefCell<Vec<u8>>,
 }
 
 impl<'r> Request<'r> {
@@ -167,7 +173,19 @@ impl<'r> Request<'r> {
         let (host, settings) = server.config.host_for(client.local_or_unspecified(), name);
         let place = Place::unknown(head.path(), Arc::clone(settings.base()));
         let query = head.query();
-        Request { server, client, head, now, access, cache, host, place, query, for_error: false }
+        Request {
+            server,
+            client,
+            head,
+            now,
+            access,
+            cache,
+            host,
+            place,
+            query,
+            for_error: false,
+            troubles: RefCell::default(),
+        }
     }
 
     /// The phases in their order.
@@ -264,7 +282,7 @@ impl<'r> Request<'r> {
     fn log(&self, level: Level, module: &'static str) -> Entry<'_> {
         let entry = self.server.logs.error(self.host).at(level, module);
         let entry = entry.client(self.client.address).referer(self.head.first(Known::Referer));
-        entry.filtered_by(self.place.settings.core.log_levels())
+        entry.filtered_by(self.place.settings.core.log_levels()).held_in(&self.troubles)
     }
 }
 

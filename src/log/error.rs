@@ -12,6 +12,7 @@
 use super::clock::{LogClock, Moment};
 use super::file::LogFile;
 use crate::modules::core::{Level, LogLevels};
+use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -51,8 +52,23 @@ impl ErrorLog {
     /// log.at(Level::Error, "core").client(peer).because(&error).say(format_args!("AH00035: …"));
     /// ```
     pub fn at(&self, level: Level, module: &'static str) -> Entry<'_> {
-        let levels = &self.levels;
-        Entry { log: self, levels, level, module, cause: None, client: None, referer: None }
+        Entry {
+            log: self,
+            levels: &self.levels,
+            level,
+            module,
+            cause: None,
+            client: None,
+            referer: None,
+            held: None,
+        }
+    }
+
+    /// Writes lines that were held back; see [`Entry::held_in`].
+    pub fn write_held(&self, lines: &[u8]) {
+        if !lines.is_empty() {
+            let _there_is_nobody_left_to_tell = self.file.append(lines);
+        }
     }
 }
 
@@ -67,9 +83,16 @@ pub struct Entry<'e> {
     cause: Option<&'e io::Error>,
     client: Option<SocketAddr>,
     referer: Option<&'e [u8]>,
+    held: Option<&'e RefCell<Vec<u8>>>,
 }
 
 impl<'e> Entry<'e> {
+    /// Keeps the line in `lines` instead of writing it: what is tried inline may be tried again by a job, and would
+    /// then be told twice.
+    pub fn held_in(self, lines: &'e RefCell<Vec<u8>>) -> Self {
+        Entry { held: Some(lines), ..self }
+    }
+
     /// Filters by a section's levels instead of the host's.
     pub fn filtered_by(self, levels: &'e LogLevels) -> Self {
         Entry { levels, ..self }
@@ -94,7 +117,10 @@ impl<'e> Entry<'e> {
     pub fn say(self, message: fmt::Arguments<'_>) {
         if lets_through(self.levels, self.module, self.level) {
             let line = self.render(Moment::now(), message);
-            let _there_is_nobody_left_to_tell = self.log.file.append(&line);
+            match self.held {
+                Some(lines) => lines.borrow_mut().extend_from_slice(&line),
+                None => self.log.write_held(&line),
+            }
         }
     }
 

@@ -68,8 +68,11 @@ impl Site {
 
     /// Answers a request that is complete but for its last line end.
     fn ask(&self, request: &str) -> Answer {
-        let text = format!("{request}\r\nHost: example.org:8080\r\n\r\n");
-        let Parse::Complete { head, .. } = parse(text.as_bytes(), &HeadLimits::default()) else {
+        self.ask_exactly(&format!("{request}\r\nHost: example.org:8080\r\n\r\n"))
+    }
+
+    fn ask_exactly(&self, request: &str) -> Answer {
+        let Parse::Complete { head, .. } = parse(request.as_bytes(), &HeadLimits::default()) else {
             panic!("not a request: {request}");
         };
         let client = Client {
@@ -331,6 +334,17 @@ fn folder_is_redirected_to_its_slash() {
 }
 
 #[test]
+fn client_that_names_no_host_is_sent_to_the_real_port() {
+    let site = Site::new("");
+    let moved = site.ask_exactly("GET /docs HTTP/1.0\r\n\r\n");
+    assert_eq!(moved.field("Location"), "http://example.org:8080/docs/");
+    let moved = site.ask_exactly("GET /docs HTTP/1.1\r\nHost: other.example\r\n\r\n");
+    assert_eq!(moved.field("Location"), "http://other.example/docs/");
+    let configured = Site::new("ServerName https://example.org:8443\nUseCanonicalName On");
+    assert_eq!(configured.get("/docs").field("Location"), "https://example.org:8443/docs/");
+}
+
+#[test]
 fn index_file_stands_for_its_folder() {
     let site = Site::new("DirectoryIndex missing.html index.html");
     let index = check(&site, "GET /docs/ HTTP/1.1", 200, "<p>docs");
@@ -369,6 +383,19 @@ fn folder_without_index_file_is_listed_or_refused() {
     let head = check(&site, "HEAD /listed/ HTTP/1.1", 200, "");
     assert_eq!(head.response.content_length, None);
     assert_eq!(site.ask("POST /listed/ HTTP/1.1").status(), 404);
+}
+
+#[test]
+fn what_would_block_leaves_no_trace() {
+    // The refusal is known inline, but its document is a listing, which only a job may make.
+    let site = Site::new(
+        "ErrorDocument 403 /listed/\n<Location /listed>\nOptions Indexes\n</Location>\n\
+         <Location /docs>\nRequire all denied\n</Location>",
+    );
+    let answer = site.get("/docs/");
+    assert_eq!(answer.status(), 403);
+    assert!(answer.body.contains("Index of /listed"));
+    assert_eq!(site.error_log().matches("AH01630").count(), 1);
 }
 
 #[test]
