@@ -57,6 +57,7 @@ pub const ALL: &[&Module] = &[
     &core::MODULE,
     &dir::MODULE,
     &log_config::MODULE,
+    &LOGIO,
     &mime::MODULE,
     &mpm_common::MODULE,
     &mpm_common::EVENT,
@@ -67,6 +68,9 @@ pub const ALL: &[&Module] = &[
     &unixd::MODULE,
     &VERSION,
 ];
+
+/// `%I` and `%O` in a LogFormat: `log::access` counts them always.
+const LOGIO: Module = Module::without_directives("logio_module", "mod_logio.c");
 
 /// LoadModule and `<IfVersion>` act while the configuration is read: the language itself obeys
 /// them.
