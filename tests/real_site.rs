@@ -1,0 +1,474 @@
+//! # A real site, crawled
+//!
+//! A site that nobody here wrote, Rust's own HTML documentation or Debian's `apache2-doc`, is served by each process
+//! model from the folder and through an `httpd.conf`, and crawled by several clients on keep-alive connections:
+//!
+//! 1. every link is followed, and every body compared with its file, byte for byte;
+//! 2. the same once more, while the server restarts gracefully ten times: not one request may need a second try;
+//! 3. the same once more, while children are killed: only requests on connections that a killed child held may.
+//!
+//! `HERDGATE_CRAWL=all` follows all links of the site instead of the first [`PAGES_MAX`]; `HERDGATE_SITE` names another
+//! folder. The numbers are printed: `cargo test --test real_site -- --nocapture`.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::client::{Answer, Client};
+use support::processes::{children_of, clients_of, freeze};
+use support::serve::Serving;
+use support::{Server, Site, skipped, wait_until};
+use tempfile::TempDir;
+
+/// How many documents are fetched in one crawl, unless all are wanted.
+const PAGES_MAX: usize = 600;
+/// Clients that crawl at the same time.
+const CRAWLERS: usize = 6;
+const RESTARTS: usize = 10;
+const KILLS: usize = 5;
+/// A request that fails so often has not met a dying child by chance.
+const TRIES_MAX: u64 = 20;
+
+#[test]
+fn a_real_site_is_served_whole_by_prefork() {
+    crawl_under("prefork");
+}
+
+#[test]
+fn a_real_site_is_served_whole_by_worker() {
+    crawl_under("worker");
+}
+
+#[test]
+fn a_real_site_is_served_whole_by_event() {
+    crawl_under("event");
+}
+
+fn crawl_under(model: &'static str) {
+    let Some(folder) = installed_site() else {
+        return skipped("no site is installed: neither Rust's documentation nor apache2-doc");
+    };
+    let copy = readable_copy(&folder);
+    let folder = copy.as_ref().map_or(folder.as_path(), TempDir::path);
+
+    let serving = Serving::start(folder, model, &[]);
+    let calm = Crawl::new(serving.address(), folder);
+    calm.run(|| {});
+    calm.report(model, "from the folder");
+    calm.assert_retries(0);
+    drop(serving);
+
+    let mut server = Site::new(model)
+        .documents(folder)
+        .sizes(sizes(model))
+        .conf("KeepAlive On\nMaxKeepAliveRequests 0\nDirectoryIndex index.html")
+        .start();
+    let restarted = Crawl::new(server.address(), folder);
+    restarted.run(|| {
+        for _ in 0..RESTARTS {
+            restarted.let_pass(restarted.budget / (RESTARTS + 2));
+            server.graceful_restart();
+        }
+    });
+    restarted.report(model, &format!("through a configuration, {RESTARTS} graceful restarts"));
+    restarted.assert_retries(0);
+
+    let killed = Crawl::new(server.address(), folder);
+    killed.run(|| kill_children(&killed, &server));
+    killed.report(model, &format!("through a configuration, {KILLS} children killed"));
+    killed.assert_retries_only_where_allowed();
+}
+
+/// Enough workers for all crawlers in one generation, and more than one child to kill.
+fn sizes(model: &str) -> &'static str {
+    match model {
+        "prefork" => "StartServers 8\nMinSpareServers 2\nMaxSpareServers 8\nMaxRequestWorkers 32",
+        _ => {
+            "StartServers 3\nThreadsPerChild 8\nMinSpareThreads 8\nMaxSpareThreads 32\n\
+             MaxRequestWorkers 64"
+        }
+    }
+}
+
+/// Kills children one after the other, and notes for each which connections it held: what was in flight on those, and
+/// nothing else, may be asked a second time.
+fn kill_children(crawl: &Crawl<'_>, server: &Server) {
+    let port = server.address().port();
+    for _ in 0..KILLS {
+        crawl.let_pass(crawl.budget / (KILLS + 2));
+        let Some((child, _)) = busiest_child(server.pid(), port) else { return };
+        freeze(child); // It accepts no more, so that the list is complete.
+        let held = clients_of(child, port);
+        crawl.state().may_fail.extend(&held);
+        crawl.state().kills.push(held.len());
+        kill(child, Signal::SIGKILL).unwrap();
+        wait_until("the child has gone", || !children_of(server.pid()).contains(&child));
+    }
+}
+
+/// The child with the most connections.
+fn busiest_child(supervisor: Pid, port: u16) -> Option<(Pid, usize)> {
+    children_of(supervisor)
+        .into_iter()
+        .map(|child| (child, clients_of(child, port).len()))
+        .max_by_key(|(_, connections)| *connections)
+}
+
+// --- the site ---
+
+/// A folder with a site.
+fn installed_site() -> Option<PathBuf> {
+    let mut candidates: Vec<PathBuf> =
+        std::env::var_os("HERDGATE_SITE").map(PathBuf::from).into_iter().collect();
+    if let Some(sysroot) = rust_sysroot() {
+        let documentation = sysroot.join("share/doc/rust/html");
+        // Without a wish for everything, a part that can be copied in no time.
+        let part = if wants_everything() { documentation } else { documentation.join("book") };
+        candidates.push(part);
+    }
+    candidates.push("/usr/share/doc/apache2-doc/manual/en".into());
+    candidates.push("/usr/share/doc/apache2-doc/manual".into());
+    candidates.into_iter().find(|folder| folder.join("index.html").exists())
+}
+
+fn rust_sysroot() -> Option<PathBuf> {
+    let output = Command::new("rustc").args(["--print", "sysroot"]).output().ok()?;
+    Some(PathBuf::from(String::from_utf8(output.stdout).ok()?.trim()))
+}
+
+fn wants_everything() -> bool {
+    std::env::var("HERDGATE_CRAWL").as_deref() == Ok("all")
+}
+
+/// Root's children are nobody, and root's home is closed to nobody: then the site is copied to where all may read.
+/// An ordinary user's server reads what the user reads.
+fn readable_copy(folder: &Path) -> Option<TempDir> {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let open = folder
+        .ancestors()
+        .all(|part| fs::metadata(part).is_ok_and(|metadata| metadata.mode() & 0o005 == 0o005));
+    if open || !nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    let copy = tempfile::Builder::new().prefix("herdgate-site-").tempdir().unwrap();
+    fs::set_permissions(copy.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let status = Command::new("cp").arg("-rL").arg(folder.join(".")).arg(copy.path()).status();
+    assert!(status.unwrap().success(), "cannot copy {}", folder.display());
+    Some(copy)
+}
+
+// --- the crawl ---
+
+/// One walk through a site.
+struct Crawl<'a> {
+    address: SocketAddr,
+    folder: &'a Path,
+    /// How many documents are fetched.
+    budget: usize,
+    state: Mutex<State>,
+    changed: Condvar,
+    done: AtomicUsize,
+    bytes: AtomicU64,
+}
+
+/// What the crawlers share.
+#[derive(Default)]
+struct State {
+    /// Paths to fetch, and all that ever were here.
+    waiting: VecDeque<String>,
+    seen: HashSet<String>,
+    /// Crawlers that fetch something at the moment: what they find may make work for others.
+    busy: usize,
+    /// Requests that had to be repeated, with the client's port.
+    retries: Vec<(String, u16)>,
+    /// Clients' ports on which a request may fail, because a killed child held them.
+    may_fail: BTreeSet<u16>,
+    /// For each killed child, how many connections it held.
+    kills: Vec<usize>,
+    /// Answers by status.
+    statuses: BTreeMap<u16, usize>,
+    wrong: Vec<String>,
+    /// Nobody may start anything any more: a crawler has panicked.
+    given_up: bool,
+}
+
+impl<'a> Crawl<'a> {
+    fn new(address: SocketAddr, folder: &'a Path) -> Self {
+        let state = State {
+            waiting: VecDeque::from(["/".to_owned()]),
+            seen: HashSet::from(["/".to_owned()]),
+            ..State::default()
+        };
+        Self {
+            address,
+            folder,
+            budget: if wants_everything() { count_files(folder) } else { PAGES_MAX },
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            done: AtomicUsize::new(0),
+            bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// Follows all links, while `meanwhile` disturbs the server.
+    fn run(&self, meanwhile: impl FnOnce()) {
+        std::thread::scope(|scope| {
+            let crawlers: Vec<_> = (0..CRAWLERS)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let given_up = GivesUpOnPanic(self);
+                        self.crawl();
+                        drop(given_up);
+                    })
+                })
+                .collect();
+            meanwhile();
+            crawlers.into_iter().for_each(|crawler| crawler.join().unwrap());
+        });
+        let state = self.state();
+        assert!(
+            state.wrong.is_empty(),
+            "{} answers are wrong: {:#?}",
+            state.wrong.len(),
+            state.wrong
+        );
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until so many more documents were fetched, or the crawl is over.
+    fn let_pass(&self, documents: usize) {
+        let until = self.done.load(Relaxed) + documents;
+        let mut state = self.state();
+        while self.done.load(Relaxed) < until && !is_over(&state) {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// One client.
+    fn crawl(&self) {
+        let mut connection = None;
+        while let Some(path) = self.next_path() {
+            let answer = self.fetch(&mut connection, &path);
+            let (links, complaint) = self.judge(&path, &answer);
+            self.done.fetch_add(1, Relaxed);
+            self.bytes.fetch_add(answer.body.len() as u64, Relaxed);
+            let mut state = self.state();
+            *state.statuses.entry(answer.status).or_default() += 1;
+            state.wrong.extend(complaint);
+            for link in links {
+                if state.seen.len() < self.budget && state.seen.insert(link.clone()) {
+                    state.waiting.push_back(link);
+                }
+            }
+            state.busy -= 1;
+            drop(state);
+            self.changed.notify_all();
+        }
+    }
+
+    /// The next document, or `None` when nobody can find any more.
+    fn next_path(&self) -> Option<String> {
+        let mut state = self.state();
+        loop {
+            if is_over(&state) {
+                return None;
+            }
+            if let Some(path) = state.waiting.pop_front() {
+                state.busy += 1;
+                return Some(path);
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Asks until there is an answer, and notes every failure of a request that was sent.
+    fn fetch(&self, connection: &mut Option<Client>, path: &str) -> Answer {
+        for _ in 0..TRIES_MAX {
+            // A connection that ended while it was idle is no lost request: nothing had been sent.
+            if connection.as_mut().is_some_and(Client::was_closed) {
+                *connection = None;
+            }
+            let client = connection.get_or_insert_with(|| Client::connect(self.address));
+            match client.try_request("GET", path, &[]) {
+                Ok(answer) => {
+                    if answer.closes() {
+                        *connection = None;
+                    }
+                    return answer;
+                }
+                Err(error) => {
+                    assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "{path}: no answer at all");
+                    let port = client.local_address().port();
+                    self.state().retries.push((format!("{path}: {error}"), port));
+                    *connection = None;
+                }
+            }
+        }
+        panic!("{path} fails again and again: {:?}", self.state().retries)
+    }
+
+    /// What is wrong with an answer, and the links in it.
+    fn judge(&self, path: &str, answer: &Answer) -> (Vec<String>, Option<String>) {
+        let relative = percent_encoding::percent_decode_str(&path[1..]).decode_utf8_lossy();
+        let file = self.folder.join(&*relative);
+        if file.is_dir() && !path.ends_with('/') {
+            let location = answer.field("location").unwrap_or_default();
+            let good = answer.status == 301 && location.ends_with(&format!("{path}/"));
+            let complaint = (!good).then(|| format!("{path}: {} {location}", answer.status));
+            return (vec![format!("{path}/")], complaint);
+        }
+        let file = if path.ends_with('/') { file.join("index.html") } else { file };
+        match fs::read(&file) {
+            Ok(contents) if answer.status == 200 && answer.body == contents => {
+                (links(path, &answer.body), None)
+            }
+            Ok(contents) => {
+                let (status, got, has) = (answer.status, answer.body.len(), contents.len());
+                (Vec::new(), Some(format!("{path}: {status}, {got} bytes, the file has {has}")))
+            }
+            // Real sites have broken links. A folder without index.html is listed by `serve`, and forbidden elsewhere.
+            Err(_) if matches!(answer.status, 404) => (Vec::new(), None),
+            Err(_) if path.ends_with('/') && matches!(answer.status, 200 | 403) => {
+                (Vec::new(), None)
+            }
+            Err(error) => (Vec::new(), Some(format!("{path}: {} but {error}", answer.status))),
+        }
+    }
+
+    fn report(&self, model: &str, what: &str) {
+        let state = self.state();
+        println!(
+            "{model}, {what}: {} documents, {} bytes, answers {:?}, {} retries, connections held by killed children {:?}",
+            self.done.load(Relaxed),
+            self.bytes.load(Relaxed),
+            state.statuses,
+            state.retries.len(),
+            state.kills,
+        );
+        assert!(self.done.load(Relaxed) > 50, "that was no site");
+    }
+
+    fn assert_retries(&self, count: usize) {
+        let state = self.state();
+        assert_eq!(state.retries.len(), count, "{:#?}", state.retries);
+    }
+
+    /// A killed child takes along what it had in flight: at most one request for each connection that it held.
+    fn assert_retries_only_where_allowed(&self) {
+        let state = self.state();
+        assert_eq!(state.kills.len(), KILLS, "the crawl was over too soon");
+        let mut failed = HashSet::new();
+        for (what, port) in &state.retries {
+            assert!(state.may_fail.contains(port), "no killed child held the connection of {what}");
+            assert!(failed.insert(*port), "a connection fails once: {what}");
+        }
+        assert!(state.retries.len() <= state.kills.iter().sum());
+    }
+}
+
+fn is_over(state: &State) -> bool {
+    state.given_up || (state.waiting.is_empty() && state.busy == 0)
+}
+
+/// A crawler that panics must not leave the others waiting for what it would have found.
+struct GivesUpOnPanic<'a>(&'a Crawl<'a>);
+
+impl Drop for GivesUpOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.state().given_up = true;
+            self.0.changed.notify_all();
+        }
+    }
+}
+
+fn count_files(folder: &Path) -> usize {
+    let mut count = 0;
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                _ => count += 1,
+            }
+        }
+    }
+    2 * count // Folders are asked for in both spellings, and broken links count as well.
+}
+
+// --- links ---
+
+/// The paths within the site that a page or a style sheet refers to.
+fn links(page: &str, body: &[u8]) -> Vec<String> {
+    let kind = page.rsplit('.').next().unwrap_or_default();
+    let text = String::from_utf8_lossy(body);
+    let found: Vec<&str> = match kind {
+        "css" => between(&text, &["url("], &[')']),
+        "html" => between(&text, &["href=", "src="], &['>', ' ']),
+        _ if page.ends_with('/') => between(&text, &["href=", "src="], &['>', ' ']),
+        _ => Vec::new(),
+    };
+    found.into_iter().filter_map(|link| resolve(page, link)).collect()
+}
+
+/// What follows each of `starts`: up to the closing quote, or without quotes up to one of `ends`.
+fn between<'t>(text: &'t str, starts: &[&str], ends: &[char]) -> Vec<&'t str> {
+    let after = |start: &str| {
+        text.match_indices(start).map(|(at, found)| &text[at + found.len()..]).collect::<Vec<_>>()
+    };
+    starts
+        .iter()
+        .flat_map(|start| after(start))
+        .filter_map(|rest| match rest.chars().next()? {
+            quote @ ('"' | '\'') => rest[1..].split(quote).next(),
+            _ => rest.split(ends).next(),
+        })
+        .collect()
+}
+
+/// The path that a link on `page` leads to; `None` if it leaves the site.
+fn resolve(page: &str, link: &str) -> Option<String> {
+    let link = link.split(['#', '?']).next()?.trim().replace("&amp;", "&");
+    let leaves = link.is_empty() || link.starts_with("//") || link.split('/').next()?.contains(':');
+    // What scripts and templates make of braces and pluses is not known here.
+    if leaves || link.contains(['{', '+', '<', '"', '\'', '\\', ' ', '\n', '$']) {
+        return None;
+    }
+    let base = if link.starts_with('/') { "" } else { &page[..page.rfind('/')?] };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in base.split('/').chain(link.split('/')).filter(|part| !part.is_empty()) {
+        match part {
+            "." => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    let slash = link.ends_with('/') || link.ends_with("..") || link == ".";
+    let path = format!("/{}{}", parts.join("/"), if slash && !parts.is_empty() { "/" } else { "" });
+    Some(path)
+}
+
+#[test]
+fn links_are_found_and_resolved() {
+    let html = b"<a href=\"b.html#x\"><img src='../i.png'><a href=/c/><a href=\"https://e.org/\"><a href=\"#y\">";
+    assert_eq!(links("/a/page.html", html), ["/a/b.html", "/c/", "/i.png"]);
+    assert_eq!(
+        links("/a/s.css", b"@font-face{src:url(\"f.woff2\"),url(../g.woff)}"),
+        ["/a/f.woff2", "/g.woff"]
+    );
+    assert_eq!(resolve("/a/b/c.html", "../../../d"), None, "above the root");
+    assert_eq!(resolve("/a/b/c.html", "../.."), Some("/".to_owned()));
+    assert_eq!(resolve("/a/b.html", "d%20e.html?x"), Some("/a/d%20e.html".to_owned()));
+}

@@ -1,0 +1,29 @@
+//! # The built server, seen from outside
+//!
+//! Every test starts the real binary and talks to it as a client or as an administrator would. `on_every_mpm!` runs a
+//! test under prefork, worker and event: what a client sees must not depend on the process model.
+//!
+//! | module | what it asks |
+//! |---|---|
+//! | `files` | documents, types, listings, redirects, conditions, ranges |
+//! | `hosts` | virtual hosts, aliases, access, sections, error documents |
+//! | `connections` | keep-alive, pipelining, half-closed clients, lingering close, bad requests |
+//! | `transfers` | large files, slow readers, files that change while they are sent |
+//! | `logs` | what is written, and where |
+//! | `lifecycle` | restarts, stops, killed children, bad configurations, the pid file |
+//! | `command_line` | options, exit codes, messages |
+//! | `folder` | `herdgate serve` |
+//! | `slow` | a disk that takes its time |
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod command_line;
+mod connections;
+mod files;
+mod folder;
+mod hosts;
+mod lifecycle;
+mod logs;
+mod slow;
+mod transfers;

@@ -1,0 +1,74 @@
+//! A disk that takes its time. In the event model all of a child's connections share one thread, which must never be
+//! the one that waits.
+
+use crate::support::client::head;
+use crate::support::fuse::{Held, SlowFolder};
+use crate::support::{Server, Site, noise, skipped};
+
+/// One child with few threads, so that everybody depends on the same loop.
+const ONE_CHILD: &str = "StartServers 1\nServerLimit 1\nThreadsPerChild 2\nMinSpareThreads 1\nMaxSpareThreads 2\n\
+     MaxRequestWorkers 2\nAsyncRequestWorkerFactor 20";
+
+#[test]
+fn a_slow_job_delays_no_other_connection() {
+    let site = Site::new("event").sizes(ONE_CHILD).folder("slow");
+    let small = noise(5_000);
+    let large = noise(700_000);
+    let files = vec![("small.bin", small.clone()), ("large.bin", large.clone())];
+    let slow = match SlowFolder::mount(&site.root().join("htdocs/slow"), files) {
+        Ok(slow) => slow,
+        Err(error) => return skipped(&format!("no FUSE file system here ({error})")),
+    };
+    let server = site.start();
+    assert_eq!(server.children().len(), 1);
+    let mut kept = server.client();
+    assert_eq!(kept.get("/").status, 200);
+    for (name, contents) in [("small.bin", small), ("large.bin", large)] {
+        let mut waiting = server.client();
+        waiting.send(head("GET", &format!("/slow/{name}"), &[]));
+        // Finding the file waits for the disk, then opening it, then reading it. Nobody else may notice any of it.
+        for held in [Held::LookUp, Held::Open, Held::Read] {
+            assert_eq!(slow.wait_for_held(), held(name.to_owned()));
+            everybody_else_is_served(&server);
+            assert_eq!(kept.get("/").status, 200);
+            slow.go_on();
+        }
+        assert!(waiting.receive("GET").body == contents, "{name}");
+    }
+    drop(server); // Before the file system: nobody may be held by it then.
+}
+
+fn everybody_else_is_served(server: &Server) {
+    let mut clients: Vec<_> = (0..10).map(|_| server.client()).collect();
+    for _ in 0..3 {
+        for client in &mut clients {
+            assert_eq!(client.get("/").status, 200);
+        }
+    }
+}
+
+#[test]
+fn a_file_that_the_kernel_knows_still_waits_for_its_file_system_elsewhere() {
+    let site = Site::new("event").sizes(ONE_CHILD).folder("slow");
+    let contents = noise(5_000);
+    let files = vec![("a.bin", contents.clone())];
+    let slow = match SlowFolder::mount(&site.root().join("htdocs/slow"), files) {
+        Ok(slow) => slow,
+        Err(error) => return skipped(&format!("no FUSE file system here ({error})")),
+    };
+    let server = site.start();
+    let mut first = server.client();
+    first.send(head("GET", "/slow/a.bin", &[]));
+    for held in [Held::LookUp, Held::Open, Held::Read] {
+        assert_eq!(slow.wait_for_held(), held("a.bin".to_owned()));
+        slow.go_on();
+    }
+    assert!(first.receive("GET").body == contents);
+    // Name and contents are in the kernel's caches now, but the file system still wants to be asked for each open.
+    first.send(head("GET", "/slow/a.bin", &[]));
+    assert_eq!(slow.wait_for_held(), Held::Open("a.bin".to_owned()));
+    everybody_else_is_served(&server);
+    slow.go_on();
+    assert!(first.receive("GET").body == contents);
+    drop(server);
+}
