@@ -78,6 +78,8 @@ pub fn prepare(config: Config, present: &Listeners, on_terminal: bool) -> Result
         })?;
     let logs = Logs::open(&config)
         .map_err(|error| format!("AH00091: {error}\nAH00015: Unable to open logs"))?;
+    // What the kernel offers is found out once, before the children are forked.
+    let _ = sys::probe::probes();
     let server = Arc::new(Server::new(Arc::new(config), logs));
     let service = Arc::new(WebService::new(Arc::clone(&server), listeners.clone()));
     Ok(Prepared { plan: Plan { service, settings, listeners }, server })
@@ -375,14 +377,14 @@ fn credentials(config: &Config) -> Result<Option<Credentials>, String> {
 
 /// Signals as Apache's log names them.
 fn signal_words(signal: Signal) -> &'static str {
-    match signal {
-        Signal::SIGSEGV => "Segmentation fault",
-        Signal::SIGBUS => "Bus error",
-        Signal::SIGABRT => "Aborted",
-        Signal::SIGILL => "Illegal instruction",
-        Signal::SIGFPE => "Floating point exception",
-        Signal::SIGKILL => "Killed",
-        Signal::SIGTERM => "Terminated",
-        other => other.as_str(),
-    }
+    const WORDS: [(Signal, &str); 7] = [
+        (Signal::SIGSEGV, "Segmentation fault"),
+        (Signal::SIGBUS, "Bus error"),
+        (Signal::SIGABRT, "Aborted"),
+        (Signal::SIGILL, "Illegal instruction"),
+        (Signal::SIGFPE, "Floating point exception"),
+        (Signal::SIGKILL, "Killed"),
+        (Signal::SIGTERM, "Terminated"),
+    ];
+    WORDS.iter().find(|(known, _)| *known == signal).map_or(signal.as_str(), |(_, words)| words)
 }

@@ -104,11 +104,9 @@ impl<C> Served<C> {
         }
         // The deadline is a point in time: an interruption does not start it anew.
         while let Err(error) = poll_until(&mut self.polled, wait.deadline) {
-            match error.kind() {
-                io::ErrorKind::Interrupted => {}
-                io::ErrorKind::TimedOut => return Why::Expired,
-                // poll(2) fails otherwise only for lack of memory in the kernel: this connection is the price.
-                _ => return Why::Expired,
+            // poll(2) fails otherwise only for lack of memory in the kernel: this connection is the price.
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Why::Expired;
             }
         }
         let mut watched = false;

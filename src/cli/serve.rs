@@ -35,6 +35,9 @@ pub struct Serve {
     /// Answer pages that do not exist with /index.html, for single-page applications
     #[arg(long)]
     spa: bool,
+    /// Show this help
+    #[arg(short, long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -108,24 +111,21 @@ fn bind(address: SocketAddr, serve: &Serve) -> Result<Listeners, String> {
     let spec = ListenSpec { ip: Some(address.ip()), port: address.port() };
     Listeners::bind(&[spec], 511, &Listeners::default()).map_err(|error| {
         let reason = program::reason(&error.source);
-        match error.source.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                let cure = free_port(address).map_or_else(String::new, |port| {
-                    format!(
-                        ". Port {port} is free: herdgate serve {} --port {port}",
-                        serve.folder.display()
-                    )
-                });
-                format!("port {} on {} is in use{cure}", address.port(), address.ip())
-            }
-            std::io::ErrorKind::PermissionDenied => {
-                format!(
-                    "port {}: {reason}. Ports below 1024 are for root; 8080 is not",
-                    address.port()
-                )
-            }
-            _ => format!("{address}: {reason}"),
+        let kind = error.source.kind();
+        if kind == std::io::ErrorKind::AddrInUse {
+            let cure = free_port(address).map_or_else(String::new, |port| {
+                let folder = serve.folder.display();
+                format!(". Port {port} is free: herdgate serve {folder} --port {port}")
+            });
+            return format!("port {} on {} is in use{cure}", address.port(), address.ip());
         }
+        if kind == std::io::ErrorKind::PermissionDenied {
+            return format!(
+                "port {}: {reason}. Ports below 1024 are for root; 8080 is not",
+                address.port()
+            );
+        }
+        format!("{address}: {reason}")
     })
 }
 

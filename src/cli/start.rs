@@ -10,7 +10,7 @@ use herdgate_mpm::Listeners;
 use herdgate_sys as sys;
 
 use super::complain;
-use crate::config::{Config, Loaded, Mpm, Source};
+use crate::config::{Config, Diagnostics, Loaded, Mpm, Source};
 use crate::log::Level;
 use crate::pidfile::{self, PidFile, Running};
 use crate::program::{self, Prepared, Surroundings, WebProgram};
@@ -42,6 +42,17 @@ pub fn run(start: Start) -> ExitCode {
 }
 
 impl Start {
+    /// The mistakes; and who has just typed `herdgate` has probably not written a configuration yet.
+    fn explain(&self, mistakes: &Diagnostics) -> String {
+        let file = self.source.file.as_deref().map(|file| self.source.root.join(file));
+        if file.is_some_and(|file| file.exists()) {
+            return mistakes.to_string();
+        }
+        format!(
+            "{mistakes}-f names a configuration file. To serve a folder without one: herdgate serve DIR"
+        )
+    }
+
     fn say(&self, text: &str) {
         if let Some(path) = &self.errors
             && let Ok(mut file) = OpenOptions::new().create(true).append(true).open(path)
@@ -55,7 +66,7 @@ impl Start {
 
 fn start_and_serve(start: &Start) -> Result<(), String> {
     let Loaded { config, warnings } =
-        Config::load(&start.source).map_err(|mistakes| mistakes.to_string())?;
+        Config::load(&start.source).map_err(|mistakes| start.explain(&mistakes))?;
     if start.level >= Level::Warn && !warnings.list.is_empty() {
         start.say(&warnings.to_string());
     }

@@ -1,12 +1,13 @@
 //! Answers: heads written one behind the other, and their lines in the access log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use herdgate_mpm::Turn;
 
 use super::{DISCARD_BYTES_MAX, WebConnection};
 use crate::http::framing::Framing;
-use crate::http::head::{Head, Version, Wish};
+use crate::http::head::{self, Head, Parse, Version, Wish};
 use crate::http::keepalive::{self, Exchange, Fate, KeepAliveSettings};
 use crate::http::response::{InvalidField, ResponseHead};
 use crate::http::status::Status;
@@ -129,9 +130,9 @@ impl WebConnection {
     /// A file has gone, or as much of it as ever will: logs its request.
     pub(super) fn log_late(&self, unlogged: &Unlogged, body_left: u64, local: &mut ThreadState) {
         let limits = self.head_limits();
-        let head = match crate::http::head::parse(&unlogged.head, &limits) {
-            crate::http::head::Parse::Complete { head, .. } => Some(head),
-            _ => None,
+        let head = match head::parse(&unlogged.head, &limits) {
+            Parse::Complete { head, .. } => Some(head),
+            Parse::Partial { .. } | Parse::Invalid(_) => None,
         };
         let line = head.as_ref().map_or(&[][..], Head::request_line);
         let asked =
@@ -210,7 +211,7 @@ impl WebConnection {
         };
         let keep_alive = KeepAliveSettings {
             enabled: settings.keep_alive(),
-            timeout_secs: settings.keep_alive_timeout().as_millis().div_ceil(1000) as u64,
+            timeout_secs: rounded_up(settings.keep_alive_timeout()),
             requests_max: settings.keep_alive_requests_max(),
         };
         keepalive::decide(&keep_alive, &exchange)
@@ -238,6 +239,10 @@ impl WebConnection {
         }
         head.finish(fate, response.content_type.as_deref().map(str::as_bytes))
     }
+}
+
+fn rounded_up(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 fn after(fate: Fate) -> After {

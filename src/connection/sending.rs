@@ -77,14 +77,11 @@ impl WebConnection {
         let memory = body.in_memory().unwrap_or_default();
         let total = bytes.len() + memory.len();
         let more = if matches!(body, Body::File { .. }) { More::Yes } else { More::No };
-        let sent = match self.send_pieces(&bytes, memory, more) {
-            Ok(sent) => sent,
-            Err(_) => {
-                if let Some(unlogged) = unlogged {
-                    self.log_late(&unlogged, unlogged.body_bytes, turn.local());
-                }
-                return Move::To(State::Gone);
+        let Ok(sent) = self.send_pieces(&bytes, memory, more) else {
+            if let Some(unlogged) = unlogged {
+                self.log_late(&unlogged, unlogged.body_bytes, turn.local());
             }
+            return Move::To(State::Gone);
         };
         let mut rest = Vec::new();
         if sent < total {

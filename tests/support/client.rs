@@ -9,47 +9,47 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use super::PATIENCE;
 
 /// One connection.
-pub struct Client {
+pub(crate) struct Client {
     stream: BufReader<TcpStream>,
 }
 
 /// What the server answered.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// `HTTP/1.1`.
-    pub version: String,
-    pub status: u16,
-    pub reason: String,
+    pub(crate) version: String,
+    pub(crate) status: u16,
+    pub(crate) reason: String,
     /// In the order of the wire.
-    pub fields: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
     /// The first field of this name, in any case.
-    pub fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.fields
             .iter()
             .find(|(other, _)| other.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
     /// Whether the server said that it closes the connection after this answer.
-    pub fn closes(&self) -> bool {
+    pub(crate) fn closes(&self) -> bool {
         self.field("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 }
 
 impl Client {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         Self::try_connect(address).unwrap()
     }
 
-    pub fn try_connect(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn try_connect(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -57,46 +57,51 @@ impl Client {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
-    pub fn local_address(&self) -> SocketAddr {
+    pub(crate) fn local_address(&self) -> SocketAddr {
         self.stream.get_ref().local_addr().unwrap()
     }
 
     /// Asks and waits for the answer. Everything is sent in one write.
-    pub fn request(&mut self, method: &str, path: &str, fields: &[&str]) -> Answer {
+    pub(crate) fn request(&mut self, method: &str, path: &str, fields: &[&str]) -> Answer {
         self.try_request(method, path, fields)
             .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
-    pub fn get(&mut self, path: &str) -> Answer {
+    pub(crate) fn get(&mut self, path: &str) -> Answer {
         self.request("GET", path, &[])
     }
 
-    pub fn try_request(&mut self, method: &str, path: &str, fields: &[&str]) -> io::Result<Answer> {
+    pub(crate) fn try_request(
+        &mut self,
+        method: &str,
+        path: &str,
+        fields: &[&str],
+    ) -> io::Result<Answer> {
         self.try_send(head(method, path, fields))?;
         self.try_receive(method)
     }
 
     /// Sends bytes as they are.
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.try_send(bytes).unwrap();
     }
 
-    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes.as_ref())
     }
 
     /// Closes this direction only: the server sees the end of the requests and may still answer.
-    pub fn finish_sending(&mut self) {
+    pub(crate) fn finish_sending(&mut self) {
         self.stream.get_mut().shutdown(Shutdown::Write).unwrap();
     }
 
     /// The next answer, to a request with this method (the answer to HEAD has no body).
-    pub fn receive(&mut self, method: &str) -> Answer {
+    pub(crate) fn receive(&mut self, method: &str) -> Answer {
         self.try_receive(method).unwrap()
     }
 
     /// As [`receive`](Self::receive). A connection that ends before the first byte is `UnexpectedEof`.
-    pub fn try_receive(&mut self, method: &str) -> io::Result<Answer> {
+    pub(crate) fn try_receive(&mut self, method: &str) -> io::Result<Answer> {
         let mut answer = self.receive_head()?;
         let bodyless = method == "HEAD" || matches!(answer.status, 100..=199 | 204 | 304);
         if !bodyless {
@@ -106,7 +111,7 @@ impl Client {
     }
 
     /// Status line and fields, and nothing of the body.
-    pub fn receive_head(&mut self) -> io::Result<Answer> {
+    pub(crate) fn receive_head(&mut self) -> io::Result<Answer> {
         let line = self.line()?;
         let mut parts = line.splitn(3, ' ');
         let mut part = || parts.next().unwrap_or_default().to_owned();
@@ -154,14 +159,14 @@ impl Client {
     }
 
     /// Reads so many bytes, as they are.
-    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
         self.stream.read_exact(&mut bytes).unwrap();
         bytes
     }
 
     /// All that still comes. A reset counts as the end: what was received before it is what matters.
-    pub fn rest(&mut self) -> Vec<u8> {
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         match self.stream.read_to_end(&mut rest) {
             Err(error) if error.kind() != io::ErrorKind::ConnectionReset => panic!("{error}"),
@@ -170,12 +175,12 @@ impl Client {
     }
 
     /// Waits for the end of the connection, and fails if anything comes before it.
-    pub fn expect_end(&mut self) {
+    pub(crate) fn expect_end(&mut self) {
         assert_eq!(String::from_utf8_lossy(&self.rest()), "", "the connection should just end");
     }
 
     /// Whether the server has closed the connection, looked at without waiting.
-    pub fn was_closed(&mut self) -> bool {
+    pub(crate) fn was_closed(&mut self) -> bool {
         let stream = self.stream.get_ref();
         stream.set_nonblocking(true).unwrap();
         let peeked = stream.peek(&mut [0]);
@@ -199,7 +204,7 @@ impl Client {
 }
 
 /// The head of a request, Host included unless `fields` brings one.
-pub fn head(method: &str, path: &str, fields: &[&str]) -> String {
+pub(crate) fn head(method: &str, path: &str, fields: &[&str]) -> String {
     let mut head = format!("{method} {path} HTTP/1.1\r\n");
     if !fields.iter().any(|field| field.to_ascii_lowercase().starts_with("host:")) {
         head.push_str("Host: localhost\r\n");

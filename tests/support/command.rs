@@ -4,21 +4,21 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The binary under test.
-pub fn herdgate() -> &'static str {
+pub(crate) fn herdgate() -> &'static str {
     env!("CARGO_BIN_EXE_herdgate")
 }
 
 /// How a command ended.
 #[derive(Debug)]
-pub struct Said {
+pub(crate) struct Said {
     /// `None`: killed by a signal.
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 /// Runs the binary to its end.
-pub fn run<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Said {
+pub(crate) fn run<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Said {
     let output = Command::new(herdgate())
         .args(arguments)
         .stdin(Stdio::null())
@@ -32,7 +32,7 @@ pub fn run<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) ->
 }
 
 /// `herdgate -f CONF ARGUMENTS…`
-pub fn run_with(conf: &Path, arguments: &[&str]) -> Said {
+pub(crate) fn run_with(conf: &Path, arguments: &[&str]) -> Said {
     let conf = conf.to_str().expect("a temporary folder has a plain name");
     run(["-f", conf].into_iter().chain(arguments.iter().copied()))
 }

@@ -25,7 +25,7 @@ use super::PATIENCE;
 
 /// What the kernel wants to know, and waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Held {
+pub(crate) enum Held {
     /// Whether there is a file of this name.
     LookUp(String),
     /// To open the file of this name.
@@ -35,7 +35,7 @@ pub enum Held {
 }
 
 /// A mounted folder whose files are slow.
-pub struct SlowFolder {
+pub(crate) struct SlowFolder {
     path: PathBuf,
     held: Receiver<Held>,
     go_on: Option<SyncSender<()>>,
@@ -47,7 +47,7 @@ impl SlowFolder {
     ///
     /// # Errors
     /// No `/dev/fuse`, or no right to mount.
-    pub fn mount(path: &Path, files: Vec<(&'static str, Vec<u8>)>) -> io::Result<Self> {
+    pub(crate) fn mount(path: &Path, files: Vec<(&'static str, Vec<u8>)>) -> io::Result<Self> {
         let device = File::options().read(true).write(true).open("/dev/fuse")?;
         let options =
             format!("fd={},rootmode=40000,user_id=0,group_id=0,allow_other", device.as_raw_fd());
@@ -65,12 +65,12 @@ impl SlowFolder {
     }
 
     /// Waits until somebody is held, and says by what. Others queue behind it.
-    pub fn wait_for_held(&self) -> Held {
+    pub(crate) fn wait_for_held(&self) -> Held {
         self.held.recv_timeout(PATIENCE).expect("somebody asks the file system")
     }
 
     /// Lets the one that is held go on.
-    pub fn go_on(&self) {
+    pub(crate) fn go_on(&self) {
         self.go_on.as_ref().expect("mounted").send(()).expect("the file system is alive");
     }
 }

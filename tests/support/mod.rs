@@ -15,11 +15,11 @@
 
 #![allow(dead_code, reason = "each test program uses its part of this module")]
 
-pub mod client;
-pub mod command;
-pub mod fuse;
-pub mod processes;
-pub mod serve;
+pub(crate) mod client;
+pub(crate) mod command;
+pub(crate) mod fuse;
+pub(crate) mod processes;
+pub(crate) mod serve;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -35,10 +35,10 @@ use tempfile::TempDir;
 use client::{Answer, Client};
 
 /// Long enough for the slowest machine under the heaviest load.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The three process models, as `LoadModule mpm_NAME_module` and `--mpm` call them.
-pub const MODELS: [&str; 3] = ["prefork", "worker", "event"];
+pub(crate) const MODELS: [&str; 3] = ["prefork", "worker", "event"];
 
 /// One test on all three models: `on_every_mpm!(name, |server| { … })` makes `name::prefork`, `name::worker` and
 /// `name::event`. A second closure in the middle says what the site holds: `|site| site.file("a", "b").conf("…")`.
@@ -82,7 +82,7 @@ macro_rules! on_every_mpm {
 }
 
 /// A folder with a configuration and documents, not served yet.
-pub struct Site {
+pub(crate) struct Site {
     model: &'static str,
     root: TempDir,
     /// Where the documents are; `htdocs` in the site's folder unless told otherwise.
@@ -93,7 +93,7 @@ pub struct Site {
 
 impl Site {
     /// A site with one page, `/index.html`, and a file `mime.types` with a handful of types.
-    pub fn new(model: &'static str) -> Self {
+    pub(crate) fn new(model: &'static str) -> Self {
         let root = tempfile::Builder::new().prefix("herdgate-test-").tempdir().unwrap();
         // The children may be nobody, and the folder is made for its owner alone.
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -113,53 +113,53 @@ impl Site {
     }
 
     /// Puts a document into the site, with the folders on its way.
-    pub fn file(self, path: &str, contents: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn file(self, path: &str, contents: impl AsRef<[u8]>) -> Self {
         write_under(&self.documents, path, contents.as_ref());
         self
     }
 
     /// Makes an empty folder among the documents.
-    pub fn folder(self, path: &str) -> Self {
+    pub(crate) fn folder(self, path: &str) -> Self {
         fs::create_dir_all(self.documents.join(path)).unwrap();
         self
     }
 
     /// Puts a file beside the documents, in ServerRoot.
-    pub fn beside(self, path: &str, contents: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn beside(self, path: &str, contents: impl AsRef<[u8]>) -> Self {
         write_under(self.root.path(), path, contents.as_ref());
         self
     }
 
     /// Adds lines to the configuration. `ROOT` in them stands for ServerRoot.
-    pub fn conf(mut self, lines: &str) -> Self {
+    pub(crate) fn conf(mut self, lines: &str) -> Self {
         self.directives.push_str(lines);
         self.directives.push('\n');
         self
     }
 
     /// Replaces the numbers of children and threads.
-    pub fn sizes(mut self, lines: &str) -> Self {
+    pub(crate) fn sizes(mut self, lines: &str) -> Self {
         lines.clone_into(&mut self.sizes);
         self
     }
 
     /// Serves the documents of another folder.
-    pub fn documents(mut self, folder: &Path) -> Self {
+    pub(crate) fn documents(mut self, folder: &Path) -> Self {
         folder.clone_into(&mut self.documents);
         self
     }
 
     /// ServerRoot.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         self.root.path()
     }
 
-    pub fn model(&self) -> &'static str {
+    pub(crate) fn model(&self) -> &'static str {
         self.model
     }
 
     /// Writes the configuration file and says where.
-    pub fn write_conf(&self) -> PathBuf {
+    pub(crate) fn write_conf(&self) -> PathBuf {
         let root = self.root.path().display();
         let conf = format!(
             "ServerRoot \"{root}\"\n\
@@ -187,7 +187,7 @@ impl Site {
     }
 
     /// Starts the server and waits until it serves.
-    pub fn start(self) -> Server {
+    pub(crate) fn start(self) -> Server {
         let conf = self.write_conf();
         let stderr = fs::File::create(self.root.path().join("stderr")).unwrap();
         let process = Command::new(command::herdgate())
@@ -232,7 +232,7 @@ fn write_under(folder: &Path, path: &str, contents: &[u8]) {
 }
 
 /// A running server. Dropping it stops it and all that belongs to it.
-pub struct Server {
+pub(crate) struct Server {
     process: Child,
     site: Site,
     addresses: Vec<SocketAddr>,
@@ -241,40 +241,40 @@ pub struct Server {
 
 impl Server {
     /// The first address that it listens on.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.addresses[0]
     }
 
     /// All of them, in the order of their Listen lines.
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    pub fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(self.process.id().cast_signed())
     }
 
-    pub fn model(&self) -> &'static str {
+    pub(crate) fn model(&self) -> &'static str {
         self.site.model
     }
 
     /// The site, to change its files and its configuration while it is served.
-    pub fn site(&self) -> &Site {
+    pub(crate) fn site(&self) -> &Site {
         &self.site
     }
 
     /// A path in ServerRoot.
-    pub fn path(&self, path: &str) -> PathBuf {
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.site.root.path().join(path)
     }
 
     /// A path among the documents.
-    pub fn document(&self, path: &str) -> PathBuf {
+    pub(crate) fn document(&self, path: &str) -> PathBuf {
         self.site.documents.join(path)
     }
 
     /// Replaces the lines that were added to the configuration, and writes it.
-    pub fn rewrite_conf(&mut self, lines: &str) {
+    pub(crate) fn rewrite_conf(&mut self, lines: &str) {
         self.site.directives = format!("{lines}\n");
         self.site.write_conf();
     }
@@ -282,22 +282,22 @@ impl Server {
     // --- asking ---
 
     /// A new connection.
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::connect(self.address())
     }
 
     /// One GET on a connection of its own.
-    pub fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.get_with(path, &[])
     }
 
     /// One GET with further header lines.
-    pub fn get_with(&self, path: &str, fields: &[&str]) -> Answer {
+    pub(crate) fn get_with(&self, path: &str, fields: &[&str]) -> Answer {
         self.client().request("GET", path, fields)
     }
 
     /// Sends bytes as they are, closes its own direction, and returns all that comes until the server closes.
-    pub fn raw(&self, bytes: impl AsRef<[u8]>) -> String {
+    pub(crate) fn raw(&self, bytes: impl AsRef<[u8]>) -> String {
         let mut client = self.client();
         client.send(bytes);
         client.finish_sending();
@@ -306,27 +306,27 @@ impl Server {
 
     // --- listening to what it says ---
 
-    pub fn error_log(&self) -> String {
+    pub(crate) fn error_log(&self) -> String {
         self.text("logs/error_log")
     }
 
-    pub fn access_log(&self) -> String {
+    pub(crate) fn access_log(&self) -> String {
         self.text("logs/access_log")
     }
 
     /// A file in ServerRoot as text; empty while there is none.
-    pub fn text(&self, path: &str) -> String {
+    pub(crate) fn text(&self, path: &str) -> String {
         fs::read(self.path(path))
             .map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Waits until the error log holds `text`, and returns the first line with it.
-    pub fn wait_for_error(&self, text: &str) -> String {
+    pub(crate) fn wait_for_error(&self, text: &str) -> String {
         self.wait_for_line("logs/error_log", text)
     }
 
     /// Waits until the access log holds `text`, and returns the first line with it.
-    pub fn wait_for_access(&self, text: &str) -> String {
+    pub(crate) fn wait_for_access(&self, text: &str) -> String {
         self.wait_for_line("logs/access_log", text)
     }
 
@@ -337,7 +337,7 @@ impl Server {
     }
 
     /// What it wrote to its standard output and error.
-    pub fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         self.text("stderr")
     }
 
@@ -377,28 +377,28 @@ impl Server {
     // --- processes ---
 
     /// The children's process ids, from the kernel; those of former generations that still finish included.
-    pub fn children(&self) -> Vec<Pid> {
+    pub(crate) fn children(&self) -> Vec<Pid> {
         processes::children_of(self.pid())
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).unwrap();
     }
 
     /// USR1, and waits until the next generation serves. The former one may still finish what it has begun.
-    pub fn graceful_restart(&mut self) {
+    pub(crate) fn graceful_restart(&mut self) {
         self.restart(Signal::SIGUSR1);
     }
 
     /// Sends a signal that restarts, and waits until the next generation serves.
-    pub fn restart(&mut self, signal: Signal) {
+    pub(crate) fn restart(&mut self, signal: Signal) {
         let next = self.generations() + 1;
         self.signal(signal);
         self.wait_for_generation(next);
     }
 
     /// Waits until the server has ended by itself, and says how.
-    pub fn wait_for_the_end(&mut self) -> ExitStatus {
+    pub(crate) fn wait_for_the_end(&mut self) -> ExitStatus {
         let process = &mut self.process;
         let ended = wait_for(|| process.try_wait().unwrap());
         let ended = ended.unwrap_or_else(|| panic!("the server goes on:\n{}", self.error_log()));
@@ -418,7 +418,9 @@ impl Drop for Server {
         let process = &mut self.process;
         if wait_for(|| process.try_wait().unwrap()).is_none() {
             let _ = self.process.kill();
-            children.into_iter().for_each(|pid| drop(kill(pid, Signal::SIGKILL)));
+            for child in children {
+                let _ = kill(child, Signal::SIGKILL);
+            }
             let _ = self.process.wait();
             assert!(std::thread::panicking(), "the server does not obey TERM");
         }
@@ -427,13 +429,13 @@ impl Drop for Server {
 
 /// Waits until it holds; a test that waits in vain fails, naming `what`.
 #[track_caller]
-pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     assert!(wait_for(|| holds().then_some(())).is_some(), "in vain: {what}");
 }
 
 /// Asks again until there is an answer; `None` when patience ends. What is waited for is an event that is sure to
 /// come, and the pause between two looks only saves the CPU for those who work on it.
-pub fn wait_for<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+pub(crate) fn wait_for<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
     loop {
         if let Some(answer) = ask() {
@@ -451,7 +453,7 @@ fn pause() {
 }
 
 /// Starts a thread of the test itself.
-pub fn thread<T: Send + 'static>(
+pub(crate) fn thread<T: Send + 'static>(
     body: impl FnOnce() -> T + Send + 'static,
 ) -> std::thread::JoinHandle<T> {
     #[expect(clippy::disallowed_methods, reason = "a test's own thread, not a child of the server")]
@@ -460,7 +462,7 @@ pub fn thread<T: Send + 'static>(
 
 /// Something that only larger machines have is missing. A test says so and passes, but where
 /// `HERDGATE_REQUIRE_PEERS=1` promises that everything is installed.
-pub fn skipped(what: &str) {
+pub(crate) fn skipped(what: &str) {
     assert!(
         std::env::var("HERDGATE_REQUIRE_PEERS").as_deref() != Ok("1"),
         "HERDGATE_REQUIRE_PEERS=1, but: {what}"
@@ -469,7 +471,7 @@ pub fn skipped(what: &str) {
 }
 
 /// So many bytes that no two windows of them look alike.
-pub fn noise(bytes: usize) -> Vec<u8> {
+pub(crate) fn noise(bytes: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
     let mut next = || {
         state ^= state << 13;
@@ -481,7 +483,7 @@ pub fn noise(bytes: usize) -> Vec<u8> {
 }
 
 /// A port that somebody else has.
-pub fn taken_port() -> std::net::TcpListener {
+pub(crate) fn taken_port() -> std::net::TcpListener {
     #[expect(clippy::disallowed_methods, reason = "a test's own listener, not one of the server")]
     std::net::TcpListener::bind("127.0.0.1:0").unwrap()
 }

@@ -9,18 +9,18 @@ use nix::unistd::Pid;
 use super::wait_until;
 
 /// The children of a process.
-pub fn children_of(pid: Pid) -> Vec<Pid> {
+pub(crate) fn children_of(pid: Pid) -> Vec<Pid> {
     let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     list.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
 }
 
 /// Whether the process runs or could run; a dead one that nobody has reaped yet does not.
-pub fn is_alive(pid: Pid) -> bool {
+pub(crate) fn is_alive(pid: Pid) -> bool {
     !matches!(state(pid), None | Some('Z' | 'X'))
 }
 
 /// Stops a process where it stands, so that what it holds no longer changes.
-pub fn freeze(pid: Pid) {
+pub(crate) fn freeze(pid: Pid) {
     kill(pid, Signal::SIGSTOP).unwrap();
     wait_until("the process stands still", || matches!(state(pid), Some('T') | None));
 }
@@ -33,7 +33,7 @@ fn state(pid: Pid) -> Option<char> {
 }
 
 /// The clients, by their ports, whose connections to the server's `port` this process holds. IPv4 only.
-pub fn clients_of(pid: Pid, port: u16) -> HashSet<u16> {
+pub(crate) fn clients_of(pid: Pid, port: u16) -> HashSet<u16> {
     let sockets = sockets_of(pid);
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
     table

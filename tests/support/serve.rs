@@ -14,7 +14,7 @@ use super::client::{Answer, Client};
 use super::{command, wait_for};
 
 /// A running `herdgate serve`. Dropping it stops it.
-pub struct Serving {
+pub(crate) struct Serving {
     process: Child,
     output: TempDir,
     address: SocketAddr,
@@ -22,7 +22,7 @@ pub struct Serving {
 
 impl Serving {
     /// `herdgate serve FOLDER --port 0 --mpm MODEL MORE…`, once it has said where it is.
-    pub fn start(folder: &Path, model: &str, more: &[&str]) -> Self {
+    pub(crate) fn start(folder: &Path, model: &str, more: &[&str]) -> Self {
         let output = tempfile::tempdir().unwrap();
         let file = File::create(output.path().join("output")).unwrap();
         let process = Command::new(command::herdgate())
@@ -45,33 +45,33 @@ impl Serving {
         serving
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(self.process.id().cast_signed())
     }
 
-    pub fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.get_with(path, &[])
     }
 
-    pub fn get_with(&self, path: &str, fields: &[&str]) -> Answer {
+    pub(crate) fn get_with(&self, path: &str, fields: &[&str]) -> Answer {
         Client::connect(self.address).request("GET", path, fields)
     }
 
     /// All that it has said so far, on standard output and standard error.
-    pub fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         std::fs::read_to_string(self.output.path().join("output")).unwrap()
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).unwrap();
     }
 
     /// Waits until it has ended by itself.
-    pub fn wait_for_the_end(&mut self) -> ExitStatus {
+    pub(crate) fn wait_for_the_end(&mut self) -> ExitStatus {
         let process = &mut self.process;
         wait_for(|| process.try_wait().unwrap()).expect("it ends")
     }
