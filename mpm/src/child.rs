@@ -9,6 +9,8 @@ use std::time::Duration;
 use herdgate_sys as sys;
 use sys::poll::{Interest as PollInterest, PollEntry, poll};
 
+use sys::EventFd;
+
 use crate::gate::Gate;
 use crate::listen::Listeners;
 use crate::scoreboard::{ChildRecord, Scoreboard, SlotWriter};
@@ -48,8 +50,12 @@ pub(crate) struct Child<'a, S: Service> {
     pub(crate) gate: &'a dyn Gate,
     pub(crate) scoreboard: &'a Scoreboard,
     pub(crate) orders: Orders,
+    /// Wakes the supervisor when the last idle worker is taken; none if nobody is to be woken.
+    pub(crate) demand: Option<&'a EventFd>,
     /// Connections taken so far.
     pub(crate) accepted: AtomicU64,
+    /// `MaxConnectionsPerChild`, with this child's own jitter.
+    pub(crate) connections_max: Option<u64>,
 }
 
 impl<S: Service> Child<'_, S> {
@@ -59,8 +65,35 @@ impl<S: Service> Child<'_, S> {
 
     /// Whether this child has had its share of connections.
     pub(crate) fn has_served_enough(&self) -> bool {
-        let limit = self.settings.max_connections_per_child;
-        limit != 0 && self.accepted.load(Relaxed) >= limit
+        self.connections_max.is_some_and(|max| self.accepted.load(Relaxed) >= max)
+    }
+
+    /// This child will take no more connections, by its own decision: a successor may be needed.
+    pub(crate) fn retire(&self) {
+        self.record().retiring.store(1, Relaxed);
+        self.ask_for_workers();
+    }
+
+    /// A worker is idle no more. Who takes the last one wakes the supervisor.
+    pub(crate) fn take_worker(&self) {
+        if self.scoreboard.global().idle_workers.fetch_sub(1, Relaxed) <= 1 {
+            self.ask_for_workers();
+        }
+    }
+
+    /// A worker is idle again.
+    pub(crate) fn give_worker_back(&self) {
+        self.scoreboard.global().idle_workers.fetch_add(1, Relaxed);
+    }
+
+    /// Wakes the supervisor, if it waits for that: once until it has looked, so that a saturated server does not
+    /// pay for it with each connection.
+    pub(crate) fn ask_for_workers(&self) {
+        let Some(demand) = self.demand else { return };
+        let awaited = &self.scoreboard.global().demand_awaited;
+        if awaited.load(Relaxed) == 1 && awaited.swap(0, Relaxed) == 1 {
+            let _ = demand.signal(); // A full counter has woken it already.
+        }
     }
 
     /// No descriptor, or no memory, for a connection that waits: says so, and leaves the gate to others for a moment.

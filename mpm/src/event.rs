@@ -388,6 +388,7 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
         };
         if wanted == Accepting::Full {
             self.shed_idle(now);
+            self.child.ask_for_workers();
         }
         self.set_accepting(wanted)
     }
@@ -626,6 +627,7 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
         }
         sys::epoll::remove(&self.poll, &self.child.orders)?; // Readable for ever, and heard.
         self.set_accepting(Accepting::Over)?;
+        self.child.retire();
         self.shared.door.close_for_good();
         let all: Vec<Key> = self
             .connections

@@ -88,6 +88,14 @@ impl SpawnRate {
         self.rate = 1;
     }
 
+    /// Decides when the last idle worker was taken: the next step of the spawning, and nothing else.
+    pub fn decide_on_demand(&mut self, load: Load, limits: Limits) -> Decision {
+        if load.idle >= limits.min_spare {
+            return Decision::Nothing; // The hint was wrong, or has been met already.
+        }
+        self.decide(load, limits)
+    }
+
     /// Decides, once a second.
     pub fn decide(&mut self, load: Load, limits: Limits) -> Decision {
         if load.idle > limits.max_spare && load.children > 1 {
@@ -194,10 +202,21 @@ mod tests {
         assert_eq!(SpawnRate::default().decide(load(0, 256), LIMITS), Decision::LimitReached);
     }
 
+    #[test]
+    fn on_demand_the_steps_are_the_same_but_do_not_wait() {
+        let mut rate = SpawnRate::default();
+        let steps: Vec<Decision> =
+            (0..3).map(|_| rate.decide_on_demand(load(0, 5), LIMITS)).collect();
+        let expected = [1, 2, 4].map(|children| Decision::Spawn { children, seems_busy: false });
+        assert_eq!(steps, expected);
+        assert_eq!(rate.decide_on_demand(load(200, 220), LIMITS), Decision::Nothing);
+        assert_eq!(rate.decide_on_demand(load(0, 256), LIMITS), Decision::LimitReached);
+    }
+
     proptest! {
         #[test]
         fn no_limit_is_ever_passed(
-            seconds in prop::collection::vec((0_u32..40, 0_u32..4), 1..100),
+            seconds in prop::collection::vec((0_u32..40, 0_u32..4, any::<bool>()), 1..100),
             min_spare in 1_u32..20,
             spare_width in 1_u32..20,
             max_children in 1_u32..60,
@@ -205,11 +224,13 @@ mod tests {
             let limits = Limits { min_spare, max_spare: min_spare + spare_width, max_children };
             let mut rate = SpawnRate::default();
             let mut children: u32 = 1;
-            for (idle, held) in seconds {
+            for (idle, held, on_demand) in seconds {
                 let idle = idle.min(children);
                 let places = (max_children + held).saturating_sub(children);
                 let load = Load { idle, busy: children - idle, children, free_places: places };
-                match rate.decide(load, limits) {
+                let decision =
+                    if on_demand { rate.decide_on_demand(load, limits) } else { rate.decide(load, limits) };
+                match decision {
                     Decision::Spawn { children: more, .. } => {
                         prop_assert!(more >= 1 && more <= RATE_MAX.min(places));
                         prop_assert!(idle < min_spare);

@@ -23,11 +23,16 @@ pub(crate) fn child_main<S: Service>(child: &Child<'_, S>) -> io::Result<Exit> {
     while !child.has_served_enough() {
         worker.slot.set_state(State::Ready, Moment::now());
         match admission.next()? {
-            Admitted::Connection(new) => drive::serve_to_end(&mut worker, &child.orders, new),
+            Admitted::Connection(new) => {
+                child.take_worker();
+                drive::serve_to_end(&mut worker, &child.orders, new);
+                child.give_worker_back();
+            }
             Admitted::Finish => break,
             Admitted::Shortage(error) => child.wait_out_shortage(&error),
         }
     }
+    child.retire();
     worker.slot.set_state(State::Graceful, Moment::now());
     Ok(Exit::Finished)
 }

@@ -88,6 +88,11 @@ sys::shared! {
         pub children_forked: AtomicU64,
         /// Children that died without being told to.
         pub children_lost: AtomicU64,
+        /// About how many workers are idle: counted down and up by the workers, and set right by the supervisor
+        /// whenever it looks. A hint for [`demand_awaited`](Self::demand_awaited), nothing else.
+        pub idle_workers: AtomicI32,
+        /// 1: whoever takes the last idle worker wakes the supervisor, and makes it 0.
+        pub demand_awaited: AtomicU32,
     }
 }
 
@@ -101,6 +106,8 @@ sys::shared! {
         pub generation: AtomicU32,
         /// 1 once it was told to finish.
         pub finishing: AtomicU32,
+        /// 1 once it has decided to finish by itself, after its share of connections. Written by the child.
+        pub retiring: AtomicU32,
         /// 1 while it takes no new connections for lack of room.
         pub not_accepting: AtomicU32,
         /// Connections accepted.
@@ -125,8 +132,6 @@ sys::shared! {
         pub loop_waits_since_ms: AtomicU64,
         /// 0 away from the gate, 1 queued at it, 2 inside: whoever must be woken at a mutex is inside.
         pub at_gate: AtomicU32,
-        /// Unused.
-        pub reserved: AtomicU32,
     }
 }
 
@@ -406,6 +411,7 @@ impl Scoreboard {
         let record = &self.children()[child];
         for gauge in [
             &record.finishing,
+            &record.retiring,
             &record.not_accepting,
             &record.connections,
             &record.parked_request,

@@ -30,6 +30,15 @@ impl fmt::Display for Model {
     }
 }
 
+/// When the supervisor looks whether more children are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpawnPolicy {
+    /// Once a second, and at once when the last idle worker is taken.
+    OnDemand,
+    /// Once a second, as Apache.
+    Periodic,
+}
+
 /// Everything that a generation of children is run with. The values are taken as they are: whoever reads them from
 /// people corrects contradictions first.
 #[derive(Clone, Debug)]
@@ -60,6 +69,13 @@ pub struct Settings {
     pub thread_limit: u32,
     /// `MaxConnectionsPerChild`: a child retires after so many; 0 means never.
     pub max_connections_per_child: u64,
+    /// How much earlier than [`max_connections_per_child`](Self::max_connections_per_child) a child may retire, in
+    /// percent of it. Each child draws its own number, so that they do not retire all at once.
+    pub max_connections_jitter_percent: u32,
+    /// `MaxMemoryPerChild` in bytes of anonymous and swapped memory: a child that has more retires. None: no limit.
+    pub max_memory_per_child: Option<u64>,
+    /// When children are added.
+    pub spawn_policy: SpawnPolicy,
     /// `AsyncRequestWorkerFactor`: how many connections an idle thread stands for in the event model.
     pub async_factor: u32,
     /// `ScoreBoardFile`; none means memory that only the server's own processes see.
@@ -96,6 +112,9 @@ impl Settings {
             threads_per_child: threads,
             thread_limit: if prefork { 1 } else { 64 },
             max_connections_per_child: 0,
+            max_connections_jitter_percent: 0,
+            max_memory_per_child: None,
+            spawn_policy: SpawnPolicy::OnDemand,
             async_factor: 2,
             scoreboard: None,
             credentials: None,

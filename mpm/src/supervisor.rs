@@ -28,6 +28,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use herdgate_sys as sys;
+use sys::EventFd;
 use sys::poll::{Interest as PollInterest, PollEntry, poll};
 use sys::process::{End, Fork, Pid};
 use sys::signals::{Signal, SignalFd, SignalSet};
@@ -37,8 +38,11 @@ use crate::event::busy_permille;
 use crate::gate::Gate;
 use crate::listen::Listeners;
 use crate::maintenance::{Decision, Limits, Load, SpawnRate};
+use crate::saturation::{self, Saturation, Work};
 use crate::scoreboard::{Scoreboard, State};
-use crate::{Model, Moment, Service, Settings, event, prefork, worker};
+use crate::{
+    Model, Moment, Service, Settings, SpawnPolicy, event, memory, prefork, recycling, worker,
+};
 
 /// How often the number of children is looked at.
 const MAINTENANCE_EVERY: Duration = Duration::from_secs(1);
@@ -122,6 +126,17 @@ pub enum Notice<'a> {
         /// Children.
         total: u32,
     },
+    /// All workers are busy, since a second or so.
+    Saturated(&'a Work),
+    /// There are idle workers again, after so long.
+    SaturationOver(Duration),
+    /// A child has more memory than `MaxMemoryPerChild`, and is replaced.
+    ChildTooLarge {
+        /// Its process id.
+        pid: Pid,
+        /// Its anonymous and swapped memory.
+        bytes: u64,
+    },
     /// A child could not be forked.
     ForkFailed(&'a io::Error),
     /// A child did not go when told, and is killed.
@@ -189,6 +204,7 @@ pub fn run<P: Program>(program: P, first: Plan<P::Service>) -> Result<(), StartE
     let mut supervisor = Supervisor {
         program,
         signals,
+        demand: EventFd::new().map_err(doing("eventfd"))?,
         scoreboard,
         generation,
         children: (0..places).map(|_| None).collect(),
@@ -198,6 +214,7 @@ pub fn run<P: Program>(program: P, first: Plan<P::Service>) -> Result<(), StartE
         young_deaths: 0,
         spawn_not_before: Moment::now(),
         limit_reached_said: false,
+        saturation: Saturation::default(),
         loop_clocks: vec![None; places],
     };
     supervisor.start();
@@ -248,7 +265,7 @@ pub fn run_single<S: Service>(plan: Plan<S>) -> Result<(), StartError> {
     let plan = Plan { settings, ..plan };
     let generation = Generation::new(0, plan).map_err(doing("create the accept mutex"))?;
     let (orders, hold) = sys::pipe::pipe().map_err(doing("pipe"))?;
-    child_main(&generation, &board, 0, orders).map_err(doing("serve"))?;
+    child_main(&generation, &board, 0, orders, None).map_err(doing("serve"))?;
     drop(hold); // Kept open until here: its end of file would have meant "finish".
     Ok(())
 }
@@ -285,6 +302,8 @@ impl KnownChild {
 /// All that can happen to a supervisor.
 enum Event {
     Signal(Signal),
+    /// The last idle worker was taken.
+    Demand,
     Second,
 }
 
@@ -298,6 +317,8 @@ enum Life {
 struct Supervisor<P: Program> {
     program: P,
     signals: SignalFd,
+    /// Children wake us by it when the last idle worker is taken.
+    demand: EventFd,
     scoreboard: Scoreboard,
     generation: Generation<P::Service>,
     /// By place on the scoreboard.
@@ -308,6 +329,7 @@ struct Supervisor<P: Program> {
     young_deaths: u32,
     spawn_not_before: Moment,
     limit_reached_said: bool,
+    saturation: Saturation,
     /// Event's loops: when each was looked at last, and how long it had waited by then.
     loop_clocks: Vec<Option<(Moment, Duration)>>,
 }
@@ -332,6 +354,7 @@ impl<P: Program> Supervisor<P> {
                 Event::Signal(Signal::SIGWINCH) if self.settings().on_terminal => Life::GoesOn,
                 Event::Signal(Signal::SIGWINCH) => self.stop_gracefully(),
                 Event::Signal(signal) => self.stop(signal),
+                Event::Demand => self.meet_demand(),
                 Event::Second => self.maintain(),
             };
             if life == Life::Over {
@@ -345,6 +368,9 @@ impl<P: Program> Supervisor<P> {
             if let Some(signal) = self.wait_for_signal(self.next_maintenance) {
                 return Event::Signal(signal);
             }
+            if matches!(self.demand.drain(), Ok(true)) {
+                return Event::Demand;
+            }
             let now = Moment::now();
             if now >= self.next_maintenance {
                 // From now, not from when it was due: a machine that slept has not missed thousands of seconds.
@@ -354,13 +380,16 @@ impl<P: Program> Supervisor<P> {
         }
     }
 
-    /// The next signal, if one comes before `until`.
+    /// The next signal, if one comes before `until`, and before children ask for more of their kind.
     fn wait_for_signal(&self, until: Moment) -> Option<Signal> {
         // A failed read is a signal that is told again, or no signal.
         if let Ok(Some(signal)) = self.signals.read() {
             return Some(signal);
         }
-        let mut entries = [PollEntry::new(self.signals.as_fd().as_raw_fd(), PollInterest::READ)];
+        let mut entries = [
+            PollEntry::new(self.signals.as_fd().as_raw_fd(), PollInterest::READ),
+            PollEntry::new(self.demand.as_fd().as_raw_fd(), PollInterest::READ),
+        ];
         let _ = poll(&mut entries, Some(until.since(Moment::now())));
         self.signals.read().ok().flatten()
     }
@@ -434,12 +463,15 @@ impl<P: Program> Supervisor<P> {
     fn become_child(&mut self, place: usize, orders: OwnedFd) -> ! {
         // Its siblings' pipes: they must end with the supervisor, not with this child.
         self.children.clear();
+        offer_to_the_oom_killer();
         let exit = release_signals()
             .and_then(|()| match &self.settings().credentials {
                 Some(credentials) => sys::process::drop_privileges(credentials),
                 None => Ok(()),
             })
-            .and_then(|()| child_main(&self.generation, &self.scoreboard, place, orders));
+            .and_then(|()| {
+                child_main(&self.generation, &self.scoreboard, place, orders, Some(&self.demand))
+            });
         let exit = match exit {
             Ok(exit) => exit,
             Err(error) => {
@@ -503,33 +535,129 @@ impl<P: Program> Supervisor<P> {
     fn maintain(&mut self) -> Life {
         let now = Moment::now();
         let load = self.load(now);
-        let settings = self.settings();
-        let limits = Limits {
-            min_spare: settings.min_spare,
-            max_spare: settings.max_spare,
-            max_children: settings.max_children,
-        };
-        if now < self.spawn_not_before {
-            return Life::GoesOn;
-        }
-        match self.spawn_rate.decide(load, limits) {
-            Decision::Nothing => {}
-            Decision::RetireOne => self.retire_one(),
-            Decision::Spawn { children, seems_busy } => {
-                if seems_busy {
-                    let (idle, total) = (load.idle, load.children);
-                    self.program.notice(Notice::SeemsBusy { spawning: children, idle, total });
+        self.watch_saturation(load, now);
+        self.watch_memory();
+        if now >= self.spawn_not_before {
+            match self.spawn_rate.decide(load, self.limits()) {
+                Decision::Nothing => {}
+                Decision::RetireOne => self.retire_one(),
+                Decision::Spawn { children, seems_busy } => {
+                    self.spawn_more(children, seems_busy, load)
                 }
-                self.spawn(children);
+                Decision::LimitReached => self.say_limit_reached(load),
+                Decision::NoPlace => self.program.notice(Notice::ScoreboardFull),
             }
-            Decision::LimitReached => {
-                if load.idle == 0 && !std::mem::replace(&mut self.limit_reached_said, true) {
-                    self.program.notice(Notice::LimitReached);
-                }
-            }
-            Decision::NoPlace => self.program.notice(Notice::ScoreboardFull),
         }
+        self.await_demand(load);
         Life::GoesOn
+    }
+
+    /// The last idle worker was taken: the next doubling step is taken at once, not within a second.
+    fn meet_demand(&mut self) -> Life {
+        let now = Moment::now();
+        let load = self.load(now);
+        if now >= self.spawn_not_before
+            && let Decision::Spawn { children, seems_busy } =
+                self.spawn_rate.decide_on_demand(load, self.limits())
+        {
+            self.spawn_more(children, seems_busy, load);
+        }
+        self.await_demand(load);
+        Life::GoesOn
+    }
+
+    fn limits(&self) -> Limits {
+        let Settings { min_spare, max_spare, max_children, .. } = *self.settings();
+        Limits { min_spare, max_spare, max_children }
+    }
+
+    fn spawn_more(&mut self, children: u32, seems_busy: bool, load: Load) {
+        if seems_busy {
+            let (idle, total) = (load.idle, load.children);
+            self.program.notice(Notice::SeemsBusy { spawning: children, idle, total });
+        }
+        self.spawn(children);
+    }
+
+    fn say_limit_reached(&mut self, load: Load) {
+        if load.idle == 0 && !std::mem::replace(&mut self.limit_reached_said, true) {
+            self.program.notice(Notice::LimitReached);
+        }
+    }
+
+    /// Sets the hint right that tells workers when to wake us. Where no child could be added, nobody needs to.
+    fn await_demand(&self, load: Load) {
+        let present = self.load_of_started();
+        let idle =
+            load.idle + present.saturating_sub(load.children) * self.settings().threads_per_child;
+        let global = self.scoreboard.global();
+        global.idle_workers.store(i32::try_from(idle).unwrap_or(i32::MAX), Relaxed);
+        let on_demand = self.settings().spawn_policy == SpawnPolicy::OnDemand;
+        let room = present < self.settings().max_children && load.free_places > 0;
+        global.demand_awaited.store(u32::from(on_demand && room), Relaxed);
+    }
+
+    /// Children that take connections, those included that were forked a moment ago.
+    fn load_of_started(&self) -> u32 {
+        let started = self.children.iter().flatten().filter(|child| !child.is_finishing());
+        u32::try_from(started.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Says when all workers have become busy, why, and when that is over.
+    fn watch_saturation(&mut self, load: Load, now: Moment) {
+        let saturated = load.children > 0 && load.idle == 0;
+        match self.saturation.watch(saturated, now) {
+            saturation::News::None => {}
+            saturation::News::Begun => {
+                let work = self.work();
+                self.program.notice(Notice::Saturated(&work));
+            }
+            saturation::News::Over(lasted) => self.program.notice(Notice::SaturationOver(lasted)),
+        }
+    }
+
+    /// What the workers are busy with, and what more of them would cost.
+    fn work(&self) -> Work {
+        let mut work = Work {
+            at_limit: self.load_of_started() >= self.settings().max_children,
+            ..Work::default()
+        };
+        let mut bytes = Vec::new();
+        for (place, child) in self.children.iter().enumerate() {
+            let Some(child) = child else { continue };
+            bytes.extend(memory::anonymous_bytes(child.pid));
+            if child.is_finishing() {
+                work.finishing_children += 1;
+            } else if self.settings().model == Model::Event {
+                work.add_parked(&self.scoreboard.children()[place]);
+            } else {
+                work.add_slots(self.scoreboard.slots(place));
+            }
+        }
+        work.child_bytes = bytes.iter().sum::<u64>() / (bytes.len() as u64).max(1);
+        work.workers_per_child = self.settings().threads_per_child;
+        let listeners = self.generation.plan.listeners.iter();
+        work.queued = listeners
+            .filter_map(|(_, listener)| sys::net::listen_queue(listener.as_fd()).ok())
+            .map(|queue| queue.waiting)
+            .sum();
+        work
+    }
+
+    /// Lets the child finish that has grown most, if it has grown too much: one a second, so that a leak that all
+    /// children share does not end them all at once. Its successor starts first.
+    fn watch_memory(&mut self) {
+        let Some(max) = self.settings().max_memory_per_child else { return };
+        let active = self.children.iter().enumerate().filter_map(|(place, child)| {
+            let child = child.as_ref().filter(|child| !child.is_finishing())?;
+            Some((memory::anonymous_bytes(child.pid)?, place, child.pid))
+        });
+        let Some((bytes, place, pid)) = active.max().filter(|(bytes, ..)| *bytes > max) else {
+            return;
+        };
+        self.program.notice(Notice::ChildTooLarge { pid, bytes });
+        self.spawn(1);
+        self.tell_to_finish(place);
     }
 
     /// Counts workers by what they do. The numbers come from the children: a wrong one can make a child too many,
@@ -543,8 +671,9 @@ impl<P: Program> Supervisor<P> {
                 load.free_places += 1;
                 continue;
             };
-            if child.is_finishing() {
-                continue;
+            let retires = self.scoreboard.children()[place].retiring.load(Relaxed) != 0;
+            if child.is_finishing() || retires {
+                continue; // It takes no connections any more.
             }
             load.children += 1;
             let busy = match model {
@@ -780,6 +909,7 @@ fn child_main<S: Service>(
     scoreboard: &Scoreboard,
     place: usize,
     orders: OwnedFd,
+    demand: Option<&EventFd>,
 ) -> io::Result<Exit> {
     let plan = &generation.plan;
     let context = ChildContext {
@@ -796,7 +926,9 @@ fn child_main<S: Service>(
         gate: &*generation.gate,
         scoreboard,
         orders: Orders::new(orders),
+        demand,
         accepted: AtomicU64::new(0),
+        connections_max: recycling::connections_max(&plan.settings, place),
     };
     let exit = match plan.settings.model {
         Model::Prefork => prefork::child_main(&child),
@@ -805,6 +937,18 @@ fn child_main<S: Service>(
     };
     plan.service.child_exit(&child.context);
     exit
+}
+
+/// Under memory pressure a child should go before its supervisor, and before a neighbour's database.
+fn offer_to_the_oom_killer() {
+    const A_LITTLE: i32 = 100;
+    const PATH: &str = "/proc/self/oom_score_adj";
+    let present =
+        std::fs::read_to_string(PATH).ok().and_then(|text| text.trim().parse::<i32>().ok());
+    if let Some(present) = present {
+        // Raising needs no right; where it fails all the same, the server is as it was without.
+        let _ = std::fs::write(PATH, (present + A_LITTLE).min(1000).to_string());
+    }
 }
 
 /// A child has no handlers. TERM kills it, as it should; what a terminal sends to all that run on it is for the supervisor.

@@ -29,6 +29,7 @@ pub(crate) fn child_main<S: Service>(child: &Child<'_, S>) -> io::Result<Exit> {
             child.spawn(scope, format!("worker {number}"), move || run_worker(child, number, queue))
         });
         let exit = started.and_then(|()| accept_until_told_to_finish(child, queue));
+        child.retire();
         queue.close(); // Graceful: what was accepted is still served, and the scope waits for it.
         exit
     })
@@ -55,7 +56,9 @@ fn accept_until_told_to_finish<S: Service>(
 fn run_worker<S: Service>(child: &Child<'_, S>, number: usize, queue: &ConnectionQueue) {
     let mut worker = child.worker(number);
     while let Some(new) = queue.pop() {
+        child.take_worker();
         drive::serve_to_end(&mut worker, &child.orders, new);
+        child.give_worker_back();
         worker.slot.set_state(State::Ready, Moment::now());
     }
     worker.slot.set_state(State::Graceful, Moment::now());
