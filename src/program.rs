@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use herdgate_mpm::gate::GateKind;
-use herdgate_mpm::{self as mpm, ListenSpec, Listeners, Notice, Plan};
+use herdgate_mpm::{self as mpm, ListenSpec, Listeners, Notice, Plan, Work};
 use herdgate_sys as sys;
 use sys::process::{Credentials, Detached, End, FoundUser};
 use sys::signals::Signal;
@@ -20,7 +20,7 @@ use sys::signals::Signal;
 use crate::config::geometry::Model;
 use crate::config::{Config, Diagnostics, Loaded, Mpm};
 use crate::log::{Level, Logs};
-use crate::modules::mpm_common::{Gate, ListenAddress, Mechanism};
+use crate::modules::mpm_common::{Gate, ListenAddress, Mechanism, SpawnPolicy};
 use crate::request::Server;
 use crate::server::WebService;
 
@@ -154,6 +154,20 @@ impl WebProgram {
         }
     }
 
+    /// Since when, with what, and what would help: one line.
+    fn saturated(&self, work: &Work) {
+        let Work { reading, writing, keep_alive, closing, jobs, queued, .. } = work;
+        let cures = work.cures();
+        let cures = if cures.is_empty() { "time".to_owned() } else { cures.join("; ") };
+        let kib = work.child_bytes.div_ceil(1024);
+        let threads = work.workers_per_child;
+        self.say(Level::Warn, format_args!(
+            "all workers are busy, for a second or longer: {reading} reading requests, {writing} sending answers, \
+             {keep_alive} in keep-alive, {closing} closing, {jobs} waiting for files; {queued} connections queue. \
+             What would help: {cures}. A child of {threads} workers costs {kib} KiB"
+        ));
+    }
+
     fn child_died(&self, pid: sys::Pid, end: End) {
         match end {
             End::Killed { signal, core } => {
@@ -276,6 +290,27 @@ impl mpm::Program for WebProgram {
                      spawning {spawning} children, there are {idle} idle, and {total} total children"
                 ));
             }
+            Notice::Saturated(work) => self.saturated(work),
+            Notice::SaturationOver(lasted) => {
+                let secs = lasted.as_secs();
+                self.say(
+                    Level::Warn,
+                    format_args!("there are idle workers again, after {secs} s without"),
+                );
+            }
+            Notice::ChildTooLarge { pid, bytes } => {
+                let mib = bytes.div_ceil(1 << 20);
+                self.say(Level::Notice, format_args!(
+                    "child {pid} has grown to {mib} MiB, more than MaxMemoryPerChild: it is replaced"
+                ));
+            }
+            Notice::LimitByMemory { child_bytes, children, workers } => {
+                let mib = child_bytes.div_ceil(1 << 20);
+                self.say(Level::Notice, format_args!(
+                    "MaxRequestWorkers auto: children measure {mib} MiB (95th percentile), which makes {children} \
+                     children, {workers} workers"
+                ));
+            }
             Notice::ForkFailed(error) => {
                 let log = self.server.logs.main().at(Level::Error, self.module());
                 log.because(error).say(format_args!("AH00159: fork: Unable to fork new process"));
@@ -321,6 +356,13 @@ fn settings(mpm: &Mpm, runtime_dir: &Path) -> mpm::Settings {
         threads_per_child: geometry.threads_per_child,
         thread_limit: geometry.thread_limit,
         max_connections_per_child: mpm.connections_per_child_max.map_or(0, u64::from),
+        max_connections_jitter_percent: mpm.connections_jitter_percent,
+        max_memory_per_child: mpm.memory_per_child_max,
+        memory_for_children: mpm.memory.map(|plan| plan.for_children()),
+        spawn_policy: match mpm.spawn_policy {
+            SpawnPolicy::OnDemand => mpm::SpawnPolicy::OnDemand,
+            SpawnPolicy::Periodic => mpm::SpawnPolicy::Periodic,
+        },
         async_factor: whole_factor(geometry.async_factor),
         scoreboard: mpm.scoreboard_file.clone(),
         graceful_shutdown_timeout: mpm.graceful_shutdown_timeout,

@@ -15,6 +15,13 @@ pub(crate) fn anonymous_bytes(pid: Pid) -> Option<u64> {
     parse(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
 
+/// The size that 95 of 100 stay at or below. `None` without sizes.
+pub(crate) fn percentile_95(mut sizes: Vec<u64>) -> Option<u64> {
+    sizes.sort_unstable();
+    let rank = (sizes.len() * 95).div_ceil(100);
+    sizes.get(rank.checked_sub(1)?).copied()
+}
+
 /// The two lines that count. A kernel without swap leaves the second one out.
 fn parse(status: &str) -> Option<u64> {
     let bytes = |name: &str| {
@@ -36,6 +43,13 @@ mod tests {
         assert_eq!(parse("RssAnon:\t1 kB\n"), Some(1024));
         assert_eq!(parse("Name:\tzombie\n"), None);
         assert_eq!(parse("RssAnon:\tlots\n"), None);
+    }
+
+    #[test]
+    fn the_95th_percentile_leaves_the_five_largest_of_a_hundred_out() {
+        assert_eq!(percentile_95((1..=100).collect()), Some(95));
+        assert_eq!(percentile_95(vec![7]), Some(7));
+        assert_eq!(percentile_95(vec![]), None);
     }
 
     #[test]

@@ -74,6 +74,9 @@ pub struct Settings {
     pub max_connections_jitter_percent: u32,
     /// `MaxMemoryPerChild` in bytes of anonymous and swapped memory: a child that has more retires. None: no limit.
     pub max_memory_per_child: Option<u64>,
+    /// What all children together may have in anonymous memory, in bytes: the most children are then computed from
+    /// what they measure, within [`server_limit`](Self::server_limit), and `max_children` is the first estimate.
+    pub memory_for_children: Option<u64>,
     /// When children are added.
     pub spawn_policy: SpawnPolicy,
     /// `AsyncRequestWorkerFactor`: how many connections an idle thread stands for in the event model.
@@ -114,6 +117,7 @@ impl Settings {
             max_connections_per_child: 0,
             max_connections_jitter_percent: 0,
             max_memory_per_child: None,
+            memory_for_children: None,
             spawn_policy: SpawnPolicy::OnDemand,
             async_factor: 2,
             scoreboard: None,

@@ -46,6 +46,8 @@ use crate::{
 
 /// How often the number of children is looked at.
 const MAINTENANCE_EVERY: Duration = Duration::from_secs(1);
+/// How often the most children are computed from what they measure.
+const FIT_EVERY: Duration = Duration::from_secs(60);
 /// A child that dies unasked within this time after its start has not really started.
 const YOUNG: Duration = Duration::from_secs(2);
 /// After so many young deaths in a row, replacements wait for the next second's maintenance, and then longer.
@@ -137,6 +139,15 @@ pub enum Notice<'a> {
         /// Its anonymous and swapped memory.
         bytes: u64,
     },
+    /// The most children, computed from what children measure, is another than before.
+    LimitByMemory {
+        /// The 95th percentile of the children's sizes.
+        child_bytes: u64,
+        /// The most children that take connections.
+        children: u32,
+        /// The most workers.
+        workers: u32,
+    },
     /// A child could not be forked.
     ForkFailed(&'a io::Error),
     /// A child did not go when told, and is killed.
@@ -215,6 +226,7 @@ pub fn run<P: Program>(program: P, first: Plan<P::Service>) -> Result<(), StartE
         spawn_not_before: Moment::now(),
         limit_reached_said: false,
         saturation: Saturation::default(),
+        next_fitting: Moment::now() + FIT_EVERY,
         loop_clocks: vec![None; places],
     };
     supervisor.start();
@@ -330,6 +342,8 @@ struct Supervisor<P: Program> {
     spawn_not_before: Moment,
     limit_reached_said: bool,
     saturation: Saturation,
+    /// When the most children are computed from their sizes again.
+    next_fitting: Moment,
     /// Event's loops: when each was looked at last, and how long it had waited by then.
     loop_clocks: Vec<Option<(Moment, Duration)>>,
 }
@@ -537,6 +551,7 @@ impl<P: Program> Supervisor<P> {
         let load = self.load(now);
         self.watch_saturation(load, now);
         self.watch_memory();
+        self.fit_into_memory(now);
         if now >= self.spawn_not_before {
             match self.spawn_rate.decide(load, self.limits()) {
                 Decision::Nothing => {}
@@ -642,6 +657,30 @@ impl<P: Program> Supervisor<P> {
             .map(|queue| queue.waiting)
             .sum();
         work
+    }
+
+    /// `MaxRequestWorkers auto`: how many children fit, by the size that nearly all of them stay below.
+    fn fit_into_memory(&mut self, now: Moment) {
+        let Some(budget) = self.settings().memory_for_children.filter(|_| now >= self.next_fitting)
+        else {
+            return;
+        };
+        self.next_fitting = now + FIT_EVERY;
+        let sizes = self
+            .children
+            .iter()
+            .flatten()
+            .filter_map(|child| memory::anonymous_bytes(child.pid))
+            .collect();
+        let Some(child_bytes) = memory::percentile_95(sizes) else { return };
+        let children = u32::try_from(budget / child_bytes.max(1)).unwrap_or(u32::MAX);
+        let children = children.clamp(1, self.settings().server_limit);
+        if children == self.settings().max_children {
+            return;
+        }
+        self.generation.plan.settings.max_children = children;
+        let workers = children * self.settings().threads_per_child;
+        self.program.notice(Notice::LimitByMemory { child_bytes, children, workers });
     }
 
     /// Lets the child finish that has grown most, if it has grown too much: one a second, so that a leak that all

@@ -18,6 +18,7 @@ use nix::unistd;
 
 use super::geometry::{self, Model, Raw};
 use super::load::{Draft, HostDraft};
+use super::memory::MemoryPlan;
 use super::{
     AccessLog, Config, Diagnostics, DirSettings, Host, HostSettings, Identity, Loaded, Mpm, Server,
     ServerSettings,
@@ -278,7 +279,15 @@ fn freeze_mpm(settings: &ServerSettings, model: Model, found: &mut Findings) -> 
     if let Some((span, message)) = mpm.contradiction() {
         found.error(span, message);
     }
-    let (geometry, corrections) = geometry::geometry(&raw(&mpm.limits, model), model);
+    let mut raw = raw(&mpm.limits, model);
+    let memory = mpm.workers_by_memory().then(|| {
+        let threads = geometry::geometry(&raw, model).0.threads_per_child;
+        MemoryPlan::of_this_machine(model, threads)
+    });
+    if let Some(plan) = &memory {
+        raw.max_request_workers = Some(plan.workers.into()); // ServerLimit cuts it.
+    }
+    let (geometry, corrections) = geometry::geometry(&raw, model);
     for correction in corrections {
         let message = format!("{}: {}", correction.directive, correction.message);
         if let Some(span) = span_of(&mpm.limits, correction.directive) {
@@ -292,6 +301,10 @@ fn freeze_mpm(settings: &ServerSettings, model: Model, found: &mut Findings) -> 
         backlog: mpm.backlog(),
         gate: mpm.gate(),
         connections_per_child_max: mpm.connections_per_child_max(),
+        connections_jitter_percent: mpm.connections_jitter_percent(),
+        memory_per_child_max: mpm.memory_per_child_max(),
+        memory,
+        spawn_policy: mpm.spawn_policy(),
         graceful_shutdown_timeout: mpm.graceful_shutdown_timeout(),
         thread_stack_size: mpm.thread_stack_size(),
         pid_file: mpm

@@ -17,6 +17,7 @@ mod folder;
 mod freeze;
 pub mod geometry;
 mod load;
+pub mod memory;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -35,11 +36,12 @@ pub use settings::{DirSettings, HostSettings, ServerSettings};
 use crate::log::access::Format;
 use crate::modules::core::{LogTarget, Tokens};
 use crate::modules::mime::TypeMap;
-use crate::modules::mpm_common::{Gate, Listen};
+use crate::modules::mpm_common::{Gate, Listen, SpawnPolicy};
 use crate::route::alias::{self, Mapped, Unmapped};
 use crate::route::hosts::{HostIndex, HostTable};
 use crate::route::walk::{MergeCache, Walk};
 use geometry::Geometry;
+use memory::MemoryPlan;
 
 /// Where a configuration comes from.
 #[derive(Debug, Clone, Default)]
@@ -103,6 +105,14 @@ pub struct Mpm {
     pub gate: Gate,
     /// `MaxConnectionsPerChild`; `None` is never.
     pub connections_per_child_max: Option<u32>,
+    /// How much earlier a child may end, in percent.
+    pub connections_jitter_percent: u32,
+    /// `MaxMemoryPerChild` in bytes; `None` is no limit.
+    pub memory_per_child_max: Option<u64>,
+    /// The arithmetic of `MaxRequestWorkers auto`; `None` if a number was given.
+    pub memory: Option<MemoryPlan>,
+    /// `SpawnPolicy`
+    pub spawn_policy: SpawnPolicy,
     /// `GracefulShutdownTimeout`; `None` is no limit.
     pub graceful_shutdown_timeout: Option<Duration>,
     /// `ThreadStackSize`, in bytes; `None` is the system's.

@@ -26,6 +26,10 @@ pub struct Mpm {
     /// The `Mutex` line that names mpm-accept.
     mutex_accept: Option<Mutex>,
     connections_per_child_max: Option<u32>,
+    connections_jitter_percent: Option<u32>,
+    memory_per_child_max: Option<u64>,
+    workers_by_memory: bool,
+    spawn_policy: Option<SpawnPolicy>,
     graceful_shutdown_timeout: Option<Duration>,
     thread_stack_size: Option<usize>,
     pid_file: Option<PathBuf>,
@@ -55,6 +59,15 @@ pub struct Limits {
     pub max_request_workers: Option<(i64, Span)>,
     /// `AsyncRequestWorkerFactor`: event.
     pub async_factor: Option<(f64, Span)>,
+}
+
+/// `SpawnPolicy`: when the supervisor looks whether more children are needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpawnPolicy {
+    /// Once a second, and at once when the last idle worker is taken.
+    OnDemand,
+    /// Once a second.
+    Periodic,
 }
 
 /// One `Listen` line.
@@ -147,6 +160,26 @@ impl Mpm {
     /// `MaxConnectionsPerChild`; `None` is never.
     pub fn connections_per_child_max(&self) -> Option<u32> {
         self.connections_per_child_max.filter(|max| *max > 0)
+    }
+
+    /// How much earlier than `MaxConnectionsPerChild` a child may end, in percent.
+    pub fn connections_jitter_percent(&self) -> u32 {
+        self.connections_jitter_percent.unwrap_or(0)
+    }
+
+    /// `MaxMemoryPerChild` in bytes; `None` is no limit.
+    pub fn memory_per_child_max(&self) -> Option<u64> {
+        self.memory_per_child_max.filter(|max| *max > 0)
+    }
+
+    /// `MaxRequestWorkers auto`
+    pub fn workers_by_memory(&self) -> bool {
+        self.workers_by_memory
+    }
+
+    /// `SpawnPolicy`
+    pub fn spawn_policy(&self) -> SpawnPolicy {
+        self.spawn_policy.unwrap_or(SpawnPolicy::OnDemand)
     }
 
     /// `GracefulShutdownTimeout`; `None` is no limit.
@@ -346,14 +379,24 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
     },
     Directive {
         name: "MaxRequestWorkers",
-        syntax: "MaxRequestWorkers number",
+        syntax: "MaxRequestWorkers number|auto",
         default: None, // 256 under prefork, 400 under the others.
         contexts: SERVER,
         overrides: Overrides::NONE,
         docs: "The most requests served at once; further connections wait in the listen queue. 256 \
                under prefork, 400 under worker and event, unless said otherwise. Under these two \
-               it is rounded down to whole children.",
-        apply: |settings, args| limit(args, &mut settings.mpm.limits.max_request_workers),
+               it is rounded down to whole children. Herdgate's own `auto` takes as many as the \
+               memory of the cgroup or the machine has room for, less a reserve, within \
+               ServerLimit; `-t -D DUMP_LIMITS` shows the arithmetic.",
+        apply: |settings, args| {
+            settings.mpm.workers_by_memory =
+                args.peek().is_some_and(|word| word.text.eq_ignore_ascii_case("auto"));
+            if settings.mpm.workers_by_memory {
+                args.word()?;
+                return Ok(());
+            }
+            limit(args, &mut settings.mpm.limits.max_request_workers)
+        },
     },
     Directive {
         name: "MaxClients",
@@ -366,14 +409,45 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
     },
     Directive {
         name: "MaxConnectionsPerChild",
-        syntax: "MaxConnectionsPerChild number",
+        syntax: "MaxConnectionsPerChild number [jitter%]",
         default: Some("0"),
         contexts: SERVER,
         overrides: Overrides::NONE,
         docs: "After how many connections a child ends and another takes its place. Connections \
-               count, not requests. 0 is never.",
+               count, not requests. 0 is never. With a jitter, which Apache has not, each child \
+               draws its own number, up to so many percent lower, so that children that started \
+               together do not end together.",
         apply: |settings, args| {
             settings.mpm.connections_per_child_max = Some(natural(args)?);
+            settings.mpm.connections_jitter_percent = percent(args)?;
+            Ok(())
+        },
+    },
+    Directive {
+        name: "MaxMemoryPerChild",
+        syntax: "MaxMemoryPerChild size",
+        default: Some("0"),
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "Herdgate's own. A child with more anonymous memory than this, what is swapped out \
+               included, finishes what it serves and is replaced; the supervisor looks once a \
+               second, and replaces one child at a time. 0 is no limit. Sizes may end in K, M, G.",
+        apply: |settings, args| {
+            settings.mpm.memory_per_child_max = Some(args.size()?);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "SpawnPolicy",
+        syntax: "SpawnPolicy OnDemand|Periodic",
+        default: Some("OnDemand"),
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "Herdgate's own. When it is looked whether more children are needed: once a second \
+               as in Apache (Periodic), or also at once when the last idle worker is taken.",
+        apply: |settings, args| {
+            let known = [("OnDemand", SpawnPolicy::OnDemand), ("Periodic", SpawnPolicy::Periodic)];
+            settings.mpm.spawn_policy = Some(args.choice(&known)?);
             Ok(())
         },
     },
@@ -517,6 +591,16 @@ fn limit(args: &mut Args<'_>, limit: &mut Option<(i64, Span)>) -> Result<(), Pro
     let number = args.number(..)?; // Geometry corrects it later, as Apache does, and warns.
     *limit = Some((number, args.at()));
     Ok(())
+}
+
+/// An optional percentage, with its sign.
+fn percent(args: &mut Args<'_>) -> Result<Option<u32>, Problem> {
+    let Some(word) = args.next() else { return Ok(None) };
+    let number = word.text.strip_suffix('%').and_then(|number| number.parse().ok());
+    match number.filter(|percent| *percent <= 100) {
+        Some(percent) => Ok(Some(percent)),
+        None => Err(Problem::at(word, format!("{:?} is not a percentage, such as 10%", word.text))),
+    }
 }
 
 fn natural(args: &mut Args<'_>) -> Result<u32, Problem> {
