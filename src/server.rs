@@ -98,10 +98,13 @@ impl Service for WebService {
                 log.at(Level::Warn, "mpm")
                     .say(format_args!("the accept mutex was held by a dead process: taken over"));
             }
-            ChildNotice::GateBroken(error) => {
+            ChildNotice::Failed(error) => {
                 log.at(Level::Emerg, "mpm")
                     .because(error)
                     .say(format_args!("this child cannot go on, and ends"));
+            }
+            ChildNotice::Panicked => {
+                log.at(Level::Crit, "mpm").say(format_args!("a connection was lost to a panic"));
             }
             ChildNotice::NoThread(error) => {
                 log.at(Level::Alert, "mpm")

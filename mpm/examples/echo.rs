@@ -32,24 +32,23 @@ impl Connection<()> for Client {
     }
 
     fn advance(&mut self, turn: &mut Turn<'_, ()>) -> Step {
-        if turn.why() == Why::Shed || turn.draining() && self.unsent.is_empty() {
-            return Step::Done;
-        }
         if self.unsent.is_empty() {
             match self.socket.read(&mut turn.buffers().read) {
                 Ok(0) => return Step::Done,
                 Ok(count) => self.unsent.extend_from_slice(&turn.buffers().read[..count]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) => return Step::Done,
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return Step::Done,
+                Err(_) if turn.why() == Why::Shed || turn.draining() => return Step::Done,
+                Err(_) => {}
             }
         }
-        let sent = self.socket.write(&self.unsent).unwrap_or(0);
-        self.unsent.drain(..sent);
-        let (phase, client) = if self.unsent.is_empty() {
-            (Phase::Idle, Interest::READ)
-        } else {
-            (Phase::Response, Interest::WRITE)
-        };
+        match self.socket.write(&self.unsent) {
+            Ok(sent) => drop(self.unsent.drain(..sent)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => return Step::Done,
+        }
+        let all_sent = self.unsent.is_empty();
+        let client = if all_sent { Interest::READ } else { Interest::WRITE };
+        let phase = if all_sent { Phase::Idle } else { Phase::Response };
         Step::Wait(Wait { phase, client, deadline: Deadline::Never })
     }
 }

@@ -12,7 +12,7 @@
 use std::env;
 use std::error::Error;
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ use herdgate_mpm::{
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// A connect that takes longer has failed.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// Nobody writes longer lines.
+const LINE_MAX: usize = 64 * 1024;
 /// Lines that wait for the backend: beyond that the client is not read.
 const UNSENT_MAX: usize = 64 * 1024;
 
@@ -45,6 +47,7 @@ impl Service for Relay {
             state: State::Fresh(self.backend),
             to_backend: Vec::new(),
             to_client: Vec::new(),
+            backend_ended: false,
         }
     }
 }
@@ -65,6 +68,9 @@ impl LineTransport {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
+        if self.input.len() > LINE_MAX && !self.input.contains(&b'\n') {
+            return Err(ErrorKind::InvalidData.into());
+        }
         Ok(())
     }
 
@@ -81,6 +87,7 @@ struct Relayed {
     state: State,
     to_backend: Vec<u8>,
     to_client: Vec<u8>,
+    backend_ended: bool,
 }
 
 enum State {
@@ -138,27 +145,33 @@ impl Relayed {
 
     fn relay(&mut self, turn: &mut Turn<'_, ()>) -> io::Result<Interest> {
         let State::Relaying(backend) = &mut self.state else { return Ok(Interest::NONE) };
-        if self.to_backend.len() < UNSENT_MAX {
+        if self.to_backend.len() < UNSENT_MAX && !self.client.ended {
             self.client.fill(&mut turn.buffers().read)?;
         }
         while let Some(line) = self.client.line() {
             self.to_backend.extend_from_slice(&line);
         }
         send(&mut self.to_backend, |bytes| backend.write(bytes))?;
-        let ended = if self.to_client.len() < UNSENT_MAX {
-            receive(backend, &mut turn.buffers().read, &mut self.to_client)?
-        } else {
-            false
-        };
+        if self.client.ended && self.to_backend.is_empty() {
+            backend.shutdown(Shutdown::Write)?; // It may still have something to say.
+        }
+        if self.to_client.len() < UNSENT_MAX {
+            self.backend_ended |= receive(backend, &mut turn.buffers().read, &mut self.to_client)?;
+        }
         send(&mut self.to_client, |bytes| self.client.socket.write(bytes))?;
-        if (ended || self.client.ended) && self.to_client.is_empty() {
+        if self.backend_ended && self.to_client.is_empty() {
             turn.watch(backend.as_fd(), Interest::NONE);
             return Err(ErrorKind::UnexpectedEof.into());
         }
         let write = if self.to_backend.is_empty() { Interest::NONE } else { Interest::WRITE };
-        turn.watch(backend.as_fd(), Interest::READ.and(write));
+        let read = if self.backend_ended { Interest::NONE } else { Interest::READ };
+        turn.watch(backend.as_fd(), read.and(write));
         let write = if self.to_client.is_empty() { Interest::NONE } else { Interest::WRITE };
-        let read = if self.to_backend.len() < UNSENT_MAX { Interest::READ } else { Interest::NONE };
+        let read = if self.to_backend.len() < UNSENT_MAX && !self.client.ended {
+            Interest::READ
+        } else {
+            Interest::NONE
+        };
         Ok(read.and(write))
     }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Admission<'a, S: Service> {
     epoll: Epoll,
     /// The listener that is asked first, moved on after each connection: a busy one must not starve the others.
     first: usize,
+    /// The order to finish was heard.
+    finishing: bool,
 }
 
 /// Stands for the orders' pipe among the listeners' numbers.
@@ -53,8 +55,10 @@ impl<'a, S: Service> Admission<'a, S> {
         for (id, listener) in child.context.listeners.iter() {
             sys::epoll::add(&epoll, &listener.as_fd(), wakeups, u64::from(id.0))?;
         }
-        sys::epoll::add(&epoll, &child.orders, Events::READ, ORDERS)?;
-        Ok(Self { child, epoll, first: 0 })
+        for order in child.orders.descriptors() {
+            sys::epoll::add(&epoll, &order, Events::READ, ORDERS)?;
+        }
+        Ok(Self { child, epoll, first: 0, finishing: false })
     }
 
     /// Goes through the gate, waits for a connection, accepts it, and leaves.
@@ -83,7 +87,11 @@ impl<'a, S: Service> Admission<'a, S> {
                 result => result?,
             };
             let ready = &events[..count];
-            if ready.iter().any(|event| event.data() == ORDERS) {
+            let to_finish = ready.iter().any(|event| event.data() == ORDERS);
+            // The kernel may have woken us alone for a connection that came with the order: who leaves it would leave
+            // it to nobody. And when the server stops, nobody else will take what the kernel has queued.
+            let was_finishing = std::mem::replace(&mut self.finishing, to_finish);
+            if was_finishing && self.child.scoreboard.global().stopping.load(Relaxed) == 0 {
                 return Ok(Admitted::Finish);
             }
             let turns = listeners.len();
@@ -96,6 +104,9 @@ impl<'a, S: Service> Admission<'a, S> {
                     self.first = usize::from(id.0) + 1;
                     return Ok(admitted);
                 }
+            }
+            if to_finish {
+                return Ok(Admitted::Finish);
             }
             add(&self.child.record().wakeups_wasted, 1);
         }

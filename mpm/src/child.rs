@@ -1,7 +1,7 @@
 //! A child process: what it has, how it learns that it should finish, and how it ends.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
@@ -70,6 +70,7 @@ impl<S: Service> Child<'_, S> {
 
     /// This child will take no more connections, by its own decision: a successor may be needed.
     pub(crate) fn retire(&self) {
+        self.orders.finish_by_ourselves();
         self.record().retiring.store(1, Relaxed);
         self.ask_for_workers();
     }
@@ -110,6 +111,7 @@ impl<S: Service> Child<'_, S> {
             service: self.service,
             local: self.service.thread_init(&self.context),
             buffers: Buffers::new(self.settings.read_buffer_bytes),
+            buffer_bytes: self.settings.read_buffer_bytes,
             slot,
         }
     }
@@ -135,36 +137,41 @@ pub(crate) struct WorkerSeat<'a, S: Service> {
     pub(crate) service: &'a S,
     pub(crate) local: S::Local,
     pub(crate) buffers: Buffers,
+    pub(crate) buffer_bytes: usize,
     pub(crate) slot: SlotWriter<'a>,
 }
 
-/// How a child hears that it should finish: by the end of file of a pipe whose other end only the supervisor holds.
+/// How a child's threads hear that they should finish.
 ///
-/// So an order and the supervisor's death look alike, and are obeyed alike: take nothing new, finish what is there, go.
-/// The end of file stays readable for ever, for every thread that looks.
-pub(crate) struct Orders(OwnedFd);
+/// - By the end of file of a pipe whose other end only the supervisor holds. So an order and the supervisor's death
+///   look alike, and are obeyed alike: take nothing new, finish what is there, go.
+/// - By the child's own decision, after its share of connections.
+///
+/// Both stay readable for ever, for every thread that looks.
+pub(crate) struct Orders {
+    pipe: OwnedFd,
+    own: EventFd,
+}
 
 impl Orders {
-    pub(crate) fn new(pipe: OwnedFd) -> Self {
-        Self(pipe)
+    pub(crate) fn new(pipe: OwnedFd) -> io::Result<Self> {
+        Ok(Self { pipe, own: EventFd::new()? })
+    }
+
+    /// The child has decided to finish: wakes all its threads that wait.
+    pub(crate) fn finish_by_ourselves(&self) {
+        let _ = self.own.signal(); // A full counter has woken them already.
+    }
+
+    /// What to wait for, beside everything else.
+    pub(crate) fn descriptors(&self) -> [RawFd; 2] {
+        [self.pipe.as_raw_fd(), self.own.as_fd().as_raw_fd()]
     }
 
     /// Sleeps for a while, or until the child should finish.
     fn sleep(&self, pause: Duration) {
-        let mut entry = [PollEntry::new(self.0.as_raw_fd(), PollInterest::READ)];
+        let mut entries = self.descriptors().map(|fd| PollEntry::new(fd, PollInterest::READ));
         // Cut short or not: the caller looks at the world again anyway.
-        let _ = poll(&mut entry, Some(pause));
-    }
-}
-
-impl AsFd for Orders {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-impl AsRawFd for Orders {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+        let _ = poll(&mut entries, Some(pause));
     }
 }

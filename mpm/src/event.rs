@@ -18,7 +18,11 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread::{self, Scope};
 use std::time::Duration;
@@ -36,13 +40,15 @@ use crate::job::{JobQueue, Push, Work, lock};
 use crate::listen::ListenerId;
 use crate::scoreboard::{State, add};
 use crate::timer::TimerWheel;
-use crate::turn::{Turn, Watches};
+use crate::turn::{Buffers, Turn, Watches};
 use crate::{ChildNotice, Connection, Deadline, Interest, Moment, Phase, Service, Step, Wait, Why};
 
 /// Readiness events taken from the kernel at once.
 const EVENTS_PER_TURN: usize = 512;
 /// Connections taken from one listener in one turn: what is there belongs to the other children, too.
 const ACCEPTS_PER_TURN: usize = 4;
+/// How often idle connections may be asked to go for lack of room.
+const SHED_EVERY: Duration = Duration::from_millis(100);
 /// The loop's share of work is measured over this time.
 const SHARE_WINDOW: Duration = Duration::from_secs(1);
 
@@ -54,15 +60,23 @@ pub(crate) fn child_main<S: Service>(child: &Child<'_, S>) -> io::Result<Exit> {
         arrivals: Mutex::new(VecDeque::new()),
         waker: Waker::new(poll.registry(), Token(WAKER))?,
         door: Door::default(),
-        gate_broken: AtomicBool::new(false),
+        accept_thread: AcceptThread::default(),
     };
     thread::scope(|scope| {
-        let result = EventLoop::new(child, &shared, scope, poll).and_then(EventLoop::run);
-        shared.jobs.close();
-        shared.door.close_for_good();
-        let exit = if shared.gate_broken.load(Relaxed) { Exit::Sick } else { Exit::Finished };
-        result.map(|()| exit)
+        // However the loop ends: the other threads must end as well, or the scope would wait for them for ever.
+        let _closed_at_last = CloseOnDrop(&shared);
+        EventLoop::new(child, &shared, scope, poll).and_then(EventLoop::run)?;
+        Ok(if shared.accept_thread.has_failed() { Exit::Sick } else { Exit::Finished })
     })
+}
+
+struct CloseOnDrop<'a>(&'a Shared);
+
+impl Drop for CloseOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.jobs.close();
+        self.0.door.close_for_good();
+    }
 }
 
 /// What the loop, the job threads and the accept thread have in common.
@@ -74,8 +88,24 @@ struct Shared {
     arrivals: Mutex<VecDeque<NewConnection>>,
     waker: Waker,
     door: Door,
-    /// The accept thread has given up: the child serves what it has, and ends.
-    gate_broken: AtomicBool,
+    accept_thread: AcceptThread,
+}
+
+/// What the loop must know of the accept thread: until it is over, it may still bring connections.
+#[derive(Default)]
+struct AcceptThread {
+    running: AtomicBool,
+    failed: AtomicBool,
+}
+
+impl AcceptThread {
+    fn is_running(&self) -> bool {
+        self.running.load(Acquire) // Pairs with the Release at its end: what it brought last is seen.
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failed.load(Relaxed)
+    }
 }
 
 impl Shared {
@@ -156,6 +186,8 @@ struct Entry<C> {
     serial: u32,
     /// It stands in the list of those who go on without news from the kernel.
     goes_on: bool,
+    /// It was asked to go.
+    was_shed: bool,
     watches: Option<Box<Watches>>,
 }
 
@@ -175,6 +207,7 @@ struct EventLoop<'scope, 'env, S: Service> {
     jobs_outstanding: u32,
     load: LoadMeter,
     accepting: Accepting,
+    next_shedding: Moment,
     draining: bool,
     /// Scratch lists, kept for their memory.
     expired: Vec<(Key, Moment)>,
@@ -212,7 +245,12 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
         poll: Poll,
     ) -> io::Result<Self> {
         let now = Moment::now();
-        sys::epoll::add(&poll, &child.orders, sys::epoll::Events::READ, ORDERS as u64)?;
+        sys::epoll::add(
+            &poll,
+            &child.orders.descriptors()[0],
+            sys::epoll::Events::READ,
+            ORDERS as u64,
+        )?;
         let mut this = Self {
             child,
             shared,
@@ -227,6 +265,7 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
             jobs_outstanding: 0,
             load: LoadMeter::new(now),
             accepting: Accepting::Full,
+            next_shedding: now,
             draining: false,
             expired: Vec::new(),
             new_jobs: Vec::new(),
@@ -237,9 +276,10 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
             slot.started(child.context.generation, now); // Idle before they are threads: they start when needed.
         }
         if child.settings.gate.is_mutex() {
+            shared.accept_thread.running.store(true, Relaxed);
             child.spawn(scope, "accept".to_owned(), || run_accept_thread(child, shared))?;
         }
-        this.accept_as_there_is_room(now)?;
+        this.accept_as_there_is_room(now);
         Ok(this)
     }
 
@@ -247,26 +287,34 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
     fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         let mut news = News::default();
-        while !(self.draining && self.connections.is_empty()) {
+        while !self.is_over() {
             self.wait(&mut events, &mut news)?;
             let now = Moment::now();
             self.seat.service.begin_turn(&mut self.seat.local); // Its notices are older than what is accepted next.
-            self.accept(&news, now)?;
+            self.accept(&news, now);
             self.advance_ready(&news, now);
             self.advance_done(&news, now);
             self.advance_going_on(now);
             self.advance_expired(now);
             if news.finish
                 || self.child.has_served_enough()
-                || self.shared.gate_broken.load(Relaxed)
+                || self.shared.accept_thread.has_failed()
             {
-                self.drain(now)?;
+                self.drain(now);
             }
+            self.accept_as_there_is_room(now);
             self.seat.service.end_turn(&mut self.seat.local);
-            self.accept_as_there_is_room(now)?;
             self.publish();
         }
         Ok(())
+    }
+
+    /// Nobody is left, and nobody can come any more.
+    fn is_over(&self) -> bool {
+        self.draining
+            && self.connections.is_empty()
+            && !self.shared.accept_thread.is_running()
+            && lock(&self.shared.arrivals).is_empty()
     }
 
     /// Sleeps until there is news, and sorts them.
@@ -304,25 +352,28 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
 
     // --- new connections ---
 
-    fn accept(&mut self, news: &News, now: Moment) -> io::Result<()> {
+    fn accept(&mut self, news: &News, now: Moment) {
         for id in &news.listeners {
-            for _ in 0..ACCEPTS_PER_TURN {
-                match admission::accept(self.child, *id) {
-                    Some(Admitted::Connection(new)) => self.welcome(new, now),
-                    Some(Admitted::Shortage(error)) => return self.pause_for_shortage(&error, now),
-                    Some(Admitted::Finish) | None => break,
-                }
-                if self.child.has_served_enough() || !self.has_room() {
-                    break;
-                }
-            }
+            self.accept_some(*id, ACCEPTS_PER_TURN, now);
         }
         if news.woken {
             while let Some(new) = self.next_arrival() {
                 self.welcome(new, now);
             }
         }
-        Ok(())
+    }
+
+    fn accept_some(&mut self, id: ListenerId, max: usize, now: Moment) {
+        for _ in 0..max {
+            match admission::accept(self.child, id) {
+                Some(Admitted::Connection(new)) => self.welcome(new, now),
+                Some(Admitted::Shortage(error)) => return self.pause_for_shortage(&error, now),
+                Some(Admitted::Finish) | None => return,
+            }
+            if self.child.has_served_enough() || !self.has_room() {
+                return;
+            }
+        }
     }
 
     fn next_arrival(&self) -> Option<NewConnection> {
@@ -333,12 +384,24 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
     fn welcome(&mut self, new: NewConnection, now: Moment) {
         self.seat.slot.count_connection();
         let raw = new.socket.as_raw_fd();
+        let service = self.seat.service;
+        let connect = || service.connect(new.socket, new.peer, new.listener);
+        let Ok(connection) = catch_unwind(AssertUnwindSafe(connect)) else {
+            return self.panicked();
+        };
         self.serial = (self.serial + 1) & SERIAL_MASK >> 1; // Far below the tokens that name no connection.
+        let serial = self.serial;
         let wait =
             Wait { phase: Phase::Request, client: Interest::READ, deadline: Deadline::Never };
-        let connection = self.seat.service.connect(new.socket, new.peer, new.listener);
-        let serial = self.serial;
-        let entry = Entry { connection, wait, armed: None, serial, goes_on: false, watches: None };
+        let entry = Entry {
+            connection,
+            wait,
+            armed: None,
+            serial,
+            goes_on: false,
+            was_shed: false,
+            watches: None,
+        };
         let place = self.connections.insert(entry);
         let key =
             Key { place: u32::try_from(place).expect("descriptors are fewer than 2^32"), serial };
@@ -358,26 +421,36 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
         }
     }
 
-    /// Apache's two admission limits (`AsyncRequestWorkerFactor`), with the loop's own load as a lower bound of what is busy.
-    fn has_room(&self) -> bool {
-        let settings = self.child.settings;
-        let busy = self.load.busy_threads(settings.threads_per_child, self.jobs_outstanding);
-        let idle = settings.threads_per_child.saturating_sub(busy);
-        let free_thread = self.jobs_outstanding < settings.threads_per_child;
-        let open = u32::try_from(self.connections.len()).unwrap_or(u32::MAX);
-        let active = open - self.phases[Phase::Linger as usize]; // Connections that are being closed are free.
-        free_thread
-            && active
-                < settings
-                    .threads_per_child
-                    .saturating_add(idle.saturating_mul(settings.async_factor))
+    /// A connection panicked, and is gone. What it had borrowed is made anew.
+    fn panicked(&mut self) {
+        self.seat.buffers = Buffers::new(self.seat.buffer_bytes);
+        self.new_jobs.clear();
+        self.no_watches = Watches::default();
+        self.seat.service.notice(ChildNotice::Panicked);
     }
 
-    /// Opens or closes the door, by what there is room for. Idle connections go before new ones are kept out.
-    fn accept_as_there_is_room(&mut self, now: Moment) -> io::Result<()> {
+    /// Apache's two admission limits (`AsyncRequestWorkerFactor`), with the loop's own load as a lower bound of what is
+    /// busy.
+    fn has_room(&self) -> bool {
+        let threads = self.child.settings.threads_per_child;
+        self.has_room_with(self.load.busy_threads(threads, self.jobs_outstanding))
+    }
+
+    fn has_room_with(&self, busy: u32) -> bool {
+        let settings = self.child.settings;
+        let threads = settings.threads_per_child;
+        let idle = threads.saturating_sub(busy);
+        let open = u32::try_from(self.connections.len()).unwrap_or(u32::MAX);
+        let active = open - self.phases[Phase::Linger as usize]; // Connections that are being closed are free.
+        self.jobs_outstanding < threads
+            && active < threads.saturating_add(idle.saturating_mul(settings.async_factor))
+    }
+
+    /// Opens or closes the door, by what there is room for.
+    fn accept_as_there_is_room(&mut self, now: Moment) {
         let wanted = match self.accepting {
-            Accepting::Over => return Ok(()),
-            Accepting::ShortUntil(until) if now < until => return Ok(()),
+            Accepting::Over => return,
+            Accepting::ShortUntil(until) if now < until => return,
             Accepting::ShortUntil(_) | Accepting::Full | Accepting::Yes => {
                 if self.has_room() {
                     Accepting::Yes
@@ -387,64 +460,82 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
             }
         };
         if wanted == Accepting::Full {
-            self.shed_idle(now);
-            self.child.ask_for_workers();
+            if self.accepting != Accepting::Full {
+                self.child.ask_for_workers();
+            }
+            // Too many connections: the idle ones go before new ones are kept out. They cannot help a busy loop.
+            if !self.has_room_with(self.jobs_outstanding) {
+                self.shed_idle(now);
+            }
         }
-        self.set_accepting(wanted)
+        self.set_accepting(wanted, now);
     }
 
-    fn set_accepting(&mut self, wanted: Accepting) -> io::Result<()> {
+    fn set_accepting(&mut self, wanted: Accepting, now: Moment) {
         if self.accepting == wanted {
-            return Ok(());
+            return;
         }
         let (was, is) = (self.accepting == Accepting::Yes, wanted == Accepting::Yes);
         self.accepting = wanted;
         self.child.record().not_accepting.store(u32::from(!is), Relaxed);
         if was == is {
-            return Ok(());
+            return;
         }
         if self.child.settings.gate.is_mutex() {
             self.shared.door.set_open(is);
-            return Ok(());
+        } else if let Err(error) = self.register_listeners(is) {
+            self.child.service.notice(ChildNotice::Shortage(&error));
+            self.accepting = Accepting::ShortUntil(now + SHORTAGE_PAUSE);
         }
+    }
+
+    fn register_listeners(&self, wanted: bool) -> io::Result<()> {
         let wakeups = match self.child.gate.wakeups() {
             Wakeups::Everyone => sys::epoll::Events::READ,
             Wakeups::One => sys::epoll::Events::READ | sys::epoll::Events::EXCLUSIVE,
         };
         for (id, listener) in self.child.context.listeners.iter() {
-            if is {
+            // First out, then in: after a failure half-way some may be in already.
+            let _ = sys::epoll::remove(&self.poll, &listener.as_fd());
+            if wanted {
                 let token = LISTENERS + usize::from(id.0);
                 sys::epoll::add(&self.poll, &listener.as_fd(), wakeups, token as u64)?;
-            } else {
-                sys::epoll::remove(&self.poll, &listener.as_fd())?;
             }
         }
         Ok(())
     }
 
-    fn pause_for_shortage(&mut self, error: &io::Error, now: Moment) -> io::Result<()> {
+    fn pause_for_shortage(&mut self, error: &io::Error, now: Moment) {
         self.child.service.notice(ChildNotice::Shortage(error));
         self.shed_idle(now);
-        self.set_accepting(Accepting::ShortUntil(now + SHORTAGE_PAUSE))
+        self.set_accepting(Accepting::ShortUntil(now + SHORTAGE_PAUSE), now);
     }
 
-    /// Asks the longest idle connections to go: an eighth of them, so that the search pays.
+    /// Asks the longest idle connections to go, each once: an eighth of them, so that the search pays.
     fn shed_idle(&mut self, now: Moment) {
         let idle = self.phases[Phase::Idle as usize] as usize;
-        if idle == 0 {
+        if idle == 0 || now < self.next_shedding {
             return;
         }
-        let mut oldest: Vec<(Moment, Key)> = Vec::with_capacity(idle);
+        self.next_shedding = now + SHED_EVERY;
+        let mut candidates: Vec<(u64, Key)> = Vec::with_capacity(idle);
         for (place, entry) in &self.connections {
-            // Who became idle first has the earliest deadline.
-            if let (Phase::Idle, Deadline::At(deadline)) = (entry.wait.phase, entry.wait.deadline) {
+            if entry.wait.phase == Phase::Idle && !entry.was_shed {
+                // Who became idle first has the earliest deadline.
+                let order = match entry.wait.deadline {
+                    Deadline::At(deadline) => deadline.millis(),
+                    Deadline::Never => u64::MAX,
+                };
                 let place = u32::try_from(place).expect("descriptors are fewer than 2^32");
-                oldest.push((deadline, Key { place, serial: entry.serial }));
+                candidates.push((order, Key { place, serial: entry.serial }));
             }
         }
-        oldest.sort_unstable_by_key(|(deadline, _key)| *deadline);
-        for (_deadline, key) in oldest.into_iter().take(idle.div_ceil(8)) {
-            self.advance(key, Why::Shed, now);
+        candidates.sort_unstable_by_key(|(order, _key)| *order);
+        for (_order, key) in candidates.into_iter().take(idle.div_ceil(8)) {
+            if let Some(entry) = self.entry(key) {
+                entry.was_shed = true;
+                self.advance(key, Why::Shed, now);
+            }
         }
     }
 
@@ -517,16 +608,21 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
         }
         self.seat.buffers.write.clear();
         let mut watches = entry.watches.take();
-        let step = entry.connection.advance(&mut Turn {
-            why,
-            now,
-            draining: self.draining,
-            local: &mut self.seat.local,
-            buffers: &mut self.seat.buffers,
-            slot: self.seat.slot,
-            watches: watches.as_deref_mut().unwrap_or(&mut self.no_watches),
-            jobs: &mut self.new_jobs,
-        });
+        let (draining, seat) = (self.draining, &mut self.seat);
+        let (no_watches, jobs) = (&mut self.no_watches, &mut self.new_jobs);
+        let advanced = catch_unwind(AssertUnwindSafe(|| {
+            entry.connection.advance(&mut Turn {
+                why,
+                now,
+                draining,
+                local: &mut seat.local,
+                buffers: &mut seat.buffers,
+                slot: seat.slot,
+                watches: watches.as_deref_mut().unwrap_or(no_watches),
+                jobs,
+            })
+        }));
+        let step = advanced.as_ref().map_or(Step::Done, |step| *step);
         let former = entry.wait.phase;
         let goes_on = match step {
             Step::Done => false,
@@ -544,8 +640,14 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
             sync_watches(&self.poll, key, &mut watches, step == Step::Done);
             entry.watches = Some(watches).filter(|watches| !watches.is_empty());
         }
+        if advanced.is_err() {
+            self.panicked();
+        }
+        let Step::Wait(wait) = step else {
+            self.new_jobs.clear(); // Nobody waits for them.
+            return self.close(key);
+        };
         self.submit_jobs(key);
-        let Step::Wait(wait) = step else { return self.close(key) };
         if former != wait.phase {
             self.phases[former as usize] -= 1;
             self.phases[wait.phase as usize] += 1;
@@ -621,14 +723,25 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
     // --- the end ---
 
     /// Takes no new connections, and tells those that are there.
-    fn drain(&mut self, now: Moment) -> io::Result<()> {
-        if std::mem::replace(&mut self.draining, true) {
-            return Ok(());
+    fn drain(&mut self, now: Moment) {
+        if self.draining {
+            return;
         }
-        sys::epoll::remove(&self.poll, &self.child.orders)?; // Readable for ever, and heard.
-        self.set_accepting(Accepting::Over)?;
-        self.child.retire();
-        self.shared.door.close_for_good();
+        // Readable for ever, and heard. It can only fail if it was not there.
+        let _ = sys::epoll::remove(&self.poll, &self.child.orders.descriptors()[0]);
+        let stopping = self.child.scoreboard.global().stopping.load(Relaxed) != 0;
+        if stopping && !self.shared.accept_thread.is_running() {
+            self.take_what_is_queued(now);
+        }
+        self.draining = true;
+        self.set_accepting(Accepting::Over, now);
+        self.accepting = Accepting::Over;
+        self.child.retire(); // Wakes the accept thread, wherever it waits.
+        if stopping {
+            self.shared.door.set_open(true); // It takes what is queued, and ends by itself.
+        } else {
+            self.shared.door.close_for_good();
+        }
         let all: Vec<Key> = self
             .connections
             .iter()
@@ -640,7 +753,15 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
         for key in all {
             self.advance(key, Why::Drain, now);
         }
-        Ok(())
+    }
+
+    /// The server stops: what the kernel has queued would be lost with the listeners.
+    fn take_what_is_queued(&mut self, now: Moment) {
+        for (id, _listener) in self.child.context.listeners.clone().iter() {
+            while let Some(Admitted::Connection(new)) = admission::accept(self.child, id) {
+                self.welcome(new, now);
+            }
+        }
     }
 
     /// Writes the loop's numbers to the scoreboard, once a turn.
@@ -703,6 +824,11 @@ fn sync_watches(poll: &Poll, key: Key, watches: &mut Watches, gone: bool) {
     let token = (key.token() | WATCHED) as u64;
     for watch in watches.iter_mut() {
         let wanted = if gone { Interest::NONE } else { watch.interest };
+        if std::mem::take(&mut watch.given_up) && !watch.registered.is_none() {
+            // A descriptor that was closed has left the queue by itself.
+            let _ = sys::epoll::remove(poll, &watch.fd);
+            watch.registered = Interest::NONE;
+        }
         if wanted == watch.registered {
             continue;
         }
@@ -713,7 +839,6 @@ fn sync_watches(poll: &Poll, key: Key, watches: &mut Watches, gone: bool) {
         } else {
             sys::epoll::modify(poll, &watch.fd, queue_events(wanted), token)
         };
-        // A descriptor that was closed too early has left the queue by itself.
         watch.registered = if done.is_ok() { wanted } else { Interest::NONE };
     }
     watches.prune();
@@ -772,10 +897,11 @@ fn run_accept_thread<S: Service>(child: &Child<'_, S>, shared: &Shared) {
         Ok(())
     });
     if let Err(error) = result {
-        child.service.notice(ChildNotice::GateBroken(&error));
-        shared.gate_broken.store(true, Relaxed);
-        shared.wake_loop();
+        child.service.notice(ChildNotice::Failed(&error));
+        shared.accept_thread.failed.store(true, Relaxed);
     }
+    shared.accept_thread.running.store(false, Release);
+    shared.wake_loop();
 }
 
 /// Measures which share of the last second the loop did not wait.

@@ -100,6 +100,14 @@ impl Listeners {
         self.0.iter().zip(0_u16..).map(|(listener, number)| (ListenerId(number), &**listener))
     }
 
+    /// Lets the kernel queue no further connections, so far as it can be told: what is queued can still be accepted.
+    pub(crate) fn close_the_queue(&self) {
+        for listener in self.0.iter() {
+            // listen(2) again only changes the queue's length; a socket that refuses keeps the one it has.
+            let _ = listener.socket.listen(0);
+        }
+    }
+
     /// One of them.
     #[must_use]
     pub fn get(&self, id: ListenerId) -> &Listener {

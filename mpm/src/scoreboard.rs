@@ -14,6 +14,8 @@
 //!   (a child that could name a pid for root to signal was CVE-2019-0211).
 //! - The file is created anew, mode 0600, and fully allocated, so that a full disk is an error at start and no SIGBUS later.
 
+mod life;
+pub mod reader;
 mod seqlock;
 
 use std::io;
@@ -26,7 +28,7 @@ use std::sync::atomic::{
 use herdgate_sys as sys;
 use sys::shared::SharedMapping;
 
-use crate::{Moment, Phase};
+use crate::{Moment, Phase, Settings};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"herdgate");
 const LAYOUT_VERSION: u32 = 1;
@@ -93,6 +95,22 @@ sys::shared! {
         pub idle_workers: AtomicI32,
         /// 1: whoever takes the last idle worker wakes the supervisor, and makes it 0.
         pub demand_awaited: AtomicU32,
+        /// 1: the server stops gracefully, and no new generation follows.
+        pub stopping: AtomicU32,
+        /// When the supervisor looked around last, in milliseconds of the coarse monotonic clock: at least once a
+        /// second while it is well.
+        pub beat_ms: AtomicU64,
+        /// When the supervisor's process began, in clock ticks since the machine's start (/proc/PID/stat, field 22):
+        /// tells it from another process that was given its id.
+        pub start_ticks: AtomicU64,
+        /// The machine's present life: the first 8 bytes of the kernel's boot id.
+        pub boot: AtomicU64,
+        /// The inode of the supervisor's pid namespace (/proc/self/ns/pid): elsewhere its pid means nothing.
+        pub pid_namespace: AtomicU64,
+        /// A [`Stage`] as a number.
+        pub stage: AtomicU32,
+        /// Workers of each child; the slots beyond are for a later generation with more.
+        pub threads_per_child: AtomicU32,
     }
 }
 
@@ -157,6 +175,10 @@ sys::shared! {
         pub connections: AtomicU64,
         /// Requests answered by the present worker.
         pub requests_here: AtomicU64,
+        /// CPU time of the present worker, in hundredths of a second, as of [`cpu_noted_secs`](Self::cpu_noted_secs).
+        pub cpu_centisecs: AtomicU32,
+        /// The second of the coarse monotonic clock in which the worker looked at its CPU time last.
+        pub cpu_noted_secs: AtomicU32,
     }
 }
 const _: () = assert!(size_of::<Slot>() == 64, "the picture above draws one slot per cache line");
@@ -167,14 +189,41 @@ sys::shared! {
     pub struct Detail {
         /// Odd while the words are being written.
         pub sequence: AtomicU64,
-        /// Three texts, each with its length in the first byte: client (48 bytes), host (64), request (136).
+        /// When the request had been read, in milliseconds of the coarse monotonic clock; then three texts, each with
+        /// its length in the first byte: client (48 bytes), host (64), request (128).
         pub words: [AtomicU64; DETAIL_WORDS],
     }
 }
 const DETAIL_WORDS: usize = 31;
-const DETAIL_FIELDS: [usize; 3] = [48, 64, 136];
+const DETAIL_FIELDS: [usize; 3] = [48, 64, 128];
 const _: () = assert!(size_of::<Detail>() == 256, "four cache lines");
-const _: () = assert!(DETAIL_FIELDS[0] + DETAIL_FIELDS[1] + DETAIL_FIELDS[2] == DETAIL_WORDS * 8);
+const _: () =
+    assert!(8 + DETAIL_FIELDS[0] + DETAIL_FIELDS[1] + DETAIL_FIELDS[2] == DETAIL_WORDS * 8);
+
+/// How far a server is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Stage {
+    /// Nobody serves yet.
+    Starting = 0,
+    /// It serves.
+    Serving = 1,
+    /// It finishes what it has, and takes nothing new.
+    Finishing = 2,
+    /// It has ended as it should.
+    Over = 3,
+}
+
+impl Stage {
+    fn from_number(number: u32) -> Self {
+        match number {
+            0 => Self::Starting,
+            2 => Self::Finishing,
+            3 => Self::Over,
+            _ => Self::Serving, // What a later version may add between start and end.
+        }
+    }
+}
 
 /// What a worker does, with Apache's letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -296,8 +345,8 @@ impl Scoreboard {
         let layout = Layout::new(children, slots);
         let mapping = match path {
             Some(path) => {
-                remove_stale(path)?;
-                SharedMapping::create(path, layout.total)?
+                remove_stale(path).map_err(at(path))?;
+                SharedMapping::create(path, layout.total).map_err(at(path))?
             }
             None => SharedMapping::anonymous(layout.total)?,
         };
@@ -362,16 +411,8 @@ impl Scoreboard {
     #[must_use]
     pub fn description(&self, child: usize, worker: usize) -> Option<Description> {
         let detail = &self.details(child)[worker];
-        let words = seqlock::read(&detail.sequence, &detail.words)?;
-        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        let mut rest = &bytes[..];
-        let [client, host, request] = DETAIL_FIELDS.map(|width| {
-            let (field, after) = rest.split_at(width);
-            rest = after;
-            let length = usize::from(field[0]).min(width - 1);
-            String::from_utf8_lossy(&field[1..=length]).into_owned()
-        });
-        Some(Description { client, host, request })
+        let words = seqlock::read(&detail.sequence, |index| detail.words[index].load(Relaxed))?;
+        Some(Description::from_words(&words))
     }
 
     /// The pen of the worker in this slot. There must be one at a time: the supervisor's before fork and after
@@ -379,6 +420,45 @@ impl Scoreboard {
     #[must_use]
     pub fn writer(&self, child: usize, worker: usize) -> SlotWriter<'_> {
         SlotWriter { slot: &self.slots(child)[worker], detail: &self.details(child)[worker] }
+    }
+
+    /// The supervisor, this very process, introduces itself.
+    pub(crate) fn server_starts(&self, settings: &Settings, started_unix_secs: u64) {
+        let global = self.global();
+        let pid = sys::Pid::this().as_raw();
+        global.pid.store(pid, Relaxed);
+        global.start_ticks.store(life::start_ticks(pid).unwrap_or(0), Relaxed);
+        global.boot.store(life::boot(), Relaxed);
+        global.pid_namespace.store(life::pid_namespace(), Relaxed);
+        global.model.store(settings.model as u32, Relaxed);
+        global.slots_per_child.store(settings.slots_per_child(), Relaxed);
+        global.started_unix_secs.store(started_unix_secs, Relaxed);
+        self.beat(Moment::now());
+    }
+
+    /// The supervisor looks around.
+    pub(crate) fn beat(&self, now: Moment) {
+        self.global().beat_ms.store(now.millis(), Relaxed);
+    }
+
+    /// How far the server is.
+    pub(crate) fn set_stage(&self, stage: Stage) {
+        self.global().stage.store(stage as u32, Relaxed);
+    }
+
+    /// The server has ended as it should: nobody needs its file any more. A crash leaves it behind, to be read.
+    pub(crate) fn retire_file(&self) {
+        self.set_stage(Stage::Over);
+        let Some(path) = self.mapping.path() else { return };
+        // A successor may have put its own in the same place already: it was started while we finished.
+        let global = self.global();
+        let ours = reader::Reader::open(path).map(|file| file.server()).is_ok_and(|server| {
+            server.pid == global.pid.load(Relaxed)
+                && server.start_ticks == global.start_ticks.load(Relaxed)
+        });
+        if ours {
+            let _ = std::fs::remove_file(path); // Left behind, it is replaced at the next start.
+        }
     }
 
     /// Before the fork: the child's place is taken, and its workers are starting.
@@ -393,6 +473,7 @@ impl Scoreboard {
         for slot in &self.slots(child)[..workers] {
             slot.generation.store(generation, Relaxed);
             slot.requests_here.store(0, Relaxed);
+            slot.cpu_centisecs.store(0, Relaxed);
             slot.set_state(State::Starting, now);
         }
     }
@@ -403,7 +484,7 @@ impl Scoreboard {
         self.clear_gauges(child);
         for (slot, detail) in self.slots(child).iter().zip(self.details(child)) {
             slot.set_state(State::Dead, now);
-            seqlock::repair(&detail.sequence);
+            seqlock::repair(&detail.sequence, &detail.words);
         }
     }
 
@@ -429,12 +510,28 @@ impl Scoreboard {
 /// What a worker is busy with, as it wrote it itself: cut to size, and not escaped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
+    /// When the request had been read, in milliseconds of the coarse monotonic clock.
+    pub since_ms: u64,
     /// The client's address.
     pub client: String,
     /// The virtual host.
     pub host: String,
     /// The request line.
     pub request: String,
+}
+
+impl Description {
+    fn from_words(words: &[u64; DETAIL_WORDS]) -> Self {
+        let bytes: Vec<u8> = words[1..].iter().flat_map(|word| word.to_le_bytes()).collect();
+        let mut rest = &bytes[..];
+        let [client, host, request] = DETAIL_FIELDS.map(|width| {
+            let (field, after) = rest.split_at(width);
+            rest = after;
+            let length = usize::from(field[0]).min(width - 1);
+            String::from_utf8_lossy(&field[1..=length]).into_owned()
+        });
+        Self { since_ms: words[0], client, host, request }
+    }
 }
 
 /// The right to write one slot.
@@ -453,9 +550,21 @@ impl SlotWriter<'_> {
         self.slot.set_state(State::Ready, now);
     }
 
-    /// The worker does something else now.
+    /// The worker does something else now. Said by the worker itself, whose CPU time is noted along the way.
     pub fn set_state(&self, state: State, now: Moment) {
         self.slot.set_state(state, now);
+        self.note_cpu(now);
+    }
+
+    /// Looks at the thread's CPU time, which is a system call, and so at most once in each second in which the worker
+    /// does anything at all.
+    fn note_cpu(&self, now: Moment) {
+        let secs = u32::try_from(now.millis() / 1000).unwrap_or(u32::MAX);
+        if self.slot.cpu_noted_secs.load(Relaxed) != secs {
+            let centisecs = sys::clock::thread_cpu().as_millis() / 10;
+            self.slot.cpu_centisecs.store(u32::try_from(centisecs).unwrap_or(u32::MAX), Relaxed);
+            self.slot.cpu_noted_secs.store(secs, Relaxed);
+        }
     }
 
     /// One more request was answered, with so many bytes sent.
@@ -470,10 +579,12 @@ impl SlotWriter<'_> {
         add(&self.slot.connections, 1);
     }
 
-    /// Says in words what the worker is busy with. Texts are cut to 47, 63 and 135 bytes.
-    pub fn describe(&self, client: &[u8], host: &[u8], request: &[u8]) {
+    /// Says in words what the worker is busy with from now on. Texts are cut to 47, 63 and 127 bytes. No allocation,
+    /// no system call: some forty stores into the worker's own cache lines.
+    pub fn describe(&self, now: Moment, client: &[u8], host: &[u8], request: &[u8]) {
         let mut bytes = [0_u8; DETAIL_WORDS * 8];
-        let mut start = 0;
+        bytes[..8].copy_from_slice(&now.millis().to_le_bytes());
+        let mut start = 8;
         for (text, width) in [client, host, request].into_iter().zip(DETAIL_FIELDS) {
             let length = text.len().min(width - 1);
             bytes[start] = u8::try_from(length).unwrap_or(0);
@@ -491,11 +602,23 @@ pub(crate) fn add(counter: &AtomicU64, amount: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(amount), Relaxed);
 }
 
+/// Removes what a former server has left, and nothing else: a slip in a configuration must not cost a document.
 fn remove_stale(path: &Path) -> io::Result<()> {
+    match reader::Reader::open(path) {
+        Err(error) if error.io_kind() == Some(io::ErrorKind::NotFound) => return Ok(()),
+        Err(error) if error.is_something_else() => {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, error.to_string()));
+        }
+        Ok(_) | Err(_) => {}
+    }
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// Sizes of the layout: bounded by the scoreboard's limits, which are far below 2^32.
@@ -529,11 +652,13 @@ mod tests {
     fn a_description_is_cut_and_read_back() {
         let board = board();
         let long = [b'x'; 300];
-        board.writer(1, 1).describe(b"127.0.0.1", b"example.org:80", &long);
+        let now = Moment::from_start(std::time::Duration::from_millis(1234));
+        board.writer(1, 1).describe(now, b"127.0.0.1", b"example.org:80", &long);
         let read = board.description(1, 1).unwrap();
+        assert_eq!(read.since_ms, 1234);
         assert_eq!(read.client, "127.0.0.1");
         assert_eq!(read.host, "example.org:80");
-        assert_eq!(read.request, "x".repeat(135));
+        assert_eq!(read.request, "x".repeat(127));
         assert_eq!(board.description(1, 0).unwrap(), Description::default());
     }
 
@@ -559,10 +684,52 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("scoreboard");
-        std::fs::write(&path, b"of a former server").unwrap();
+        drop(Scoreboard::create(Some(&path), 3, 3).unwrap());
         let board = Scoreboard::create(Some(&path), 1, 1).unwrap();
         let metadata = std::fs::metadata(&path).unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
         assert_eq!(metadata.len(), board.mapping.len() as u64);
+    }
+
+    #[test]
+    fn what_is_no_scoreboard_is_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("passwords");
+        std::fs::write(&path, b"precious").unwrap();
+        let error = Scoreboard::create(Some(&path), 1, 1).unwrap_err().to_string();
+        assert!(error.contains("passwords") && error.contains("not a scoreboard"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn a_file_is_removed_at_the_end_unless_a_successor_has_put_its_own_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scoreboard");
+        let settings = Settings::new(crate::Model::Event);
+        let board = Scoreboard::create(Some(&path), 1, 1).unwrap();
+        board.server_starts(&settings, 0);
+        let successor = Scoreboard::create(Some(&path), 1, 1).unwrap();
+        successor.global().pid.store(1, Relaxed);
+        board.retire_file();
+        assert!(path.exists(), "the successor's");
+        successor.server_starts(&settings, 0);
+        successor.retire_file();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn cpu_time_is_looked_at_once_a_second() {
+        let board = board();
+        let writer = board.writer(0, 0);
+        let at = |ms| Moment::from_start(std::time::Duration::from_millis(ms));
+        let noted = || board.slots(0)[0].cpu_noted_secs.load(Relaxed);
+        writer.set_state(State::Reading, at(5_100));
+        assert_eq!(noted(), 5);
+        board.slots(0)[0].cpu_centisecs.store(u32::MAX, Relaxed);
+        writer.set_state(State::Writing, at(5_900));
+        assert_eq!(board.slots(0)[0].cpu_centisecs.load(Relaxed), u32::MAX, "not looked at");
+        writer.set_state(State::Ready, at(6_000));
+        assert_ne!(board.slots(0)[0].cpu_centisecs.load(Relaxed), u32::MAX);
+        assert_eq!(noted(), 6);
     }
 }

@@ -129,6 +129,20 @@ impl Settings {
         }
     }
 
+    /// What no caller may contradict, since the scoreboard's places hang on it: limits are limits, and everything
+    /// there must be one of is there.
+    pub(crate) fn make_consistent(&mut self) {
+        if self.model == Model::Prefork {
+            (self.threads_per_child, self.thread_limit) = (1, 1);
+        }
+        self.server_limit = self.server_limit.max(1);
+        self.thread_limit = self.thread_limit.max(1);
+        self.threads_per_child = self.threads_per_child.clamp(1, self.thread_limit);
+        self.max_children = self.max_children.clamp(1, self.server_limit);
+        self.async_factor = self.async_factor.max(1);
+        self.read_buffer_bytes = self.read_buffer_bytes.max(1);
+    }
+
     /// Scoreboard slots of one child: its workers, and in event one more for the loop.
     #[must_use]
     pub fn slots_per_child(&self) -> u32 {

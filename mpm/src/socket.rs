@@ -117,6 +117,11 @@ impl Socket {
         self.ready.get()
     }
 
+    /// Whether the client has sent all that it ever will, so far as was reported.
+    pub(crate) fn is_read_closed(&self) -> bool {
+        self.read_closed.get()
+    }
+
     /// The kernel reported readiness; `read_closed` says that the client has sent all that it ever will.
     pub(crate) fn note_ready(&self, ready: Interest, read_closed: bool) {
         self.ready.set(self.ready.get().and(ready));

@@ -23,6 +23,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -39,7 +40,7 @@ use crate::gate::Gate;
 use crate::listen::Listeners;
 use crate::maintenance::{Decision, Limits, Load, SpawnRate};
 use crate::saturation::{self, Saturation, Work};
-use crate::scoreboard::{Scoreboard, State};
+use crate::scoreboard::{Scoreboard, Stage, State};
 use crate::{
     Model, Moment, Service, Settings, SpawnPolicy, event, memory, prefork, recycling, worker,
 };
@@ -162,8 +163,10 @@ pub enum ChildNotice<'a> {
     Shortage(&'a io::Error),
     /// The accept mutex was found held by a dead process, and taken over.
     GateHolderDied,
-    /// The gate's mechanism failed: the child ends.
-    GateBroken(&'a io::Error),
+    /// Something that the child cannot do without has failed: it ends, and another one takes its place.
+    Failed(&'a io::Error),
+    /// The service's code panicked: a connection was lost.
+    Panicked,
     /// A job thread could not be started.
     NoThread(&'a io::Error),
 }
@@ -205,16 +208,21 @@ pub fn run<P: Program>(program: P, first: Plan<P::Service>) -> Result<(), StartE
     ];
     SignalSet::of(&signals).block().map_err(doing("block signals"))?;
     let signals = SignalFd::new(&signals).map_err(doing("signalfd"))?;
+    let mut first = first;
+    first.settings.make_consistent();
     let settings = &first.settings;
     let scoreboard = settings.scoreboard.as_deref();
     let scoreboard =
         Scoreboard::create(scoreboard, settings.child_slots(), settings.slots_per_child())
             .map_err(doing("create the scoreboard"))?;
-    let generation = Generation::new(0, first).map_err(doing("create the accept mutex"))?;
+    let generation = Generation::new(0, first)
+        .map_err(doing("create the accept mutex"))
+        .inspect_err(|_| scoreboard.retire_file())?;
     let places = generation.plan.settings.child_slots() as usize;
     let mut supervisor = Supervisor {
         program,
-        signals,
+        signals: Some(signals),
+        postponed: None,
         demand: EventFd::new().map_err(doing("eventfd"))?,
         scoreboard,
         generation,
@@ -223,14 +231,16 @@ pub fn run<P: Program>(program: P, first: Plan<P::Service>) -> Result<(), StartE
         started: SystemTime::now(),
         next_maintenance: Moment::now() + MAINTENANCE_EVERY,
         young_deaths: 0,
+        back_off_secs: 0,
         spawn_not_before: Moment::now(),
         limit_reached_said: false,
         saturation: Saturation::default(),
         next_fitting: Moment::now() + FIT_EVERY,
-        loop_clocks: vec![None; places],
+        loop_clocks: vec![LoopClock::default(); places],
     };
     supervisor.start();
     supervisor.run();
+    supervisor.scoreboard.retire_file();
     Ok(())
 }
 
@@ -277,8 +287,12 @@ pub fn run_single<S: Service>(plan: Plan<S>) -> Result<(), StartError> {
     let plan = Plan { settings, ..plan };
     let generation = Generation::new(0, plan).map_err(doing("create the accept mutex"))?;
     let (orders, hold) = sys::pipe::pipe().map_err(doing("pipe"))?;
+    board.server_starts(&generation.plan.settings, unix_secs(SystemTime::now()));
+    board.children()[0].pid.store(Pid::this().as_raw(), Relaxed);
+    board.set_stage(Stage::Serving);
     child_main(&generation, &board, 0, orders, None).map_err(doing("serve"))?;
     drop(hold); // Kept open until here: its end of file would have meant "finish".
+    board.retire_file();
     Ok(())
 }
 
@@ -328,7 +342,10 @@ enum Life {
 
 struct Supervisor<P: Program> {
     program: P,
-    signals: SignalFd,
+    /// `None` in a child.
+    signals: Option<SignalFd>,
+    /// What came while we could not act on it.
+    postponed: Option<Signal>,
     /// Children wake us by it when the last idle worker is taken.
     demand: EventFd,
     scoreboard: Scoreboard,
@@ -339,22 +356,19 @@ struct Supervisor<P: Program> {
     started: SystemTime,
     next_maintenance: Moment,
     young_deaths: u32,
+    back_off_secs: u32,
     spawn_not_before: Moment,
     limit_reached_said: bool,
     saturation: Saturation,
     /// When the most children are computed from their sizes again.
     next_fitting: Moment,
-    /// Event's loops: when each was looked at last, and how long it had waited by then.
-    loop_clocks: Vec<Option<(Moment, Duration)>>,
+    /// How busy event's loops are.
+    loop_clocks: Vec<LoopClock>,
 }
 
 impl<P: Program> Supervisor<P> {
     fn start(&mut self) {
-        let global = self.scoreboard.global();
-        global.pid.store(Pid::this().as_raw(), Relaxed);
-        global.model.store(self.settings().model as u32, Relaxed);
-        global.slots_per_child.store(self.settings().slots_per_child(), Relaxed);
-        global.started_unix_secs.store(unix_secs(self.started), Relaxed);
+        self.scoreboard.server_starts(self.settings(), unix_secs(self.started));
         self.begin_generation(0);
     }
 
@@ -378,8 +392,11 @@ impl<P: Program> Supervisor<P> {
     }
 
     fn next_event(&mut self) -> Event {
+        if let Some(signal) = self.postponed.take() {
+            return Event::Signal(signal);
+        }
         loop {
-            if let Some(signal) = self.wait_for_signal(self.next_maintenance) {
+            if let Some(signal) = self.wait_for_signal(self.next_maintenance, Some(&self.demand)) {
                 return Event::Signal(signal);
             }
             if matches!(self.demand.drain(), Ok(true)) {
@@ -394,18 +411,19 @@ impl<P: Program> Supervisor<P> {
         }
     }
 
-    /// The next signal, if one comes before `until`, and before children ask for more of their kind.
-    fn wait_for_signal(&self, until: Moment) -> Option<Signal> {
+    /// The next signal, if one comes before `until`, and before `demand` is heard of.
+    fn wait_for_signal(&self, until: Moment, demand: Option<&EventFd>) -> Option<Signal> {
+        let signals = self.signals.as_ref()?;
         // A failed read is a signal that is told again, or no signal.
-        if let Ok(Some(signal)) = self.signals.read() {
+        if let Ok(Some(signal)) = signals.read() {
             return Some(signal);
         }
-        let mut entries = [
-            PollEntry::new(self.signals.as_fd().as_raw_fd(), PollInterest::READ),
-            PollEntry::new(self.demand.as_fd().as_raw_fd(), PollInterest::READ),
-        ];
+        let skipped = -1;
+        let demand = demand.map_or(skipped, |demand| demand.as_fd().as_raw_fd());
+        let mut entries =
+            [signals.as_fd().as_raw_fd(), demand].map(|fd| PollEntry::new(fd, PollInterest::READ));
         let _ = poll(&mut entries, Some(until.since(Moment::now())));
-        self.signals.read().ok().flatten()
+        signals.read().ok().flatten()
     }
 
     fn settings(&self) -> &Settings {
@@ -414,26 +432,46 @@ impl<P: Program> Supervisor<P> {
 
     // --- births ---
 
-    /// Starts the children of a new generation: as many as the administrator wants, or as were there.
-    fn begin_generation(&mut self, children_before: u32) {
+    /// Starts the children of a new generation: as many as the administrator wants, or as were there. Says whether all
+    /// of them could be started.
+    fn begin_generation(&mut self, children_before: u32) -> bool {
         let global = self.scoreboard.global();
         global.generation.store(self.generation.number, Relaxed);
         global.restarted_unix_secs.store(unix_secs(SystemTime::now()), Relaxed);
-        let wanted =
-            self.settings().start_children.max(children_before).min(self.settings().max_children);
-        self.spawn(wanted);
+        let settings = self.settings();
+        let wanted = settings.start_children.max(children_before).min(settings.max_children);
+        let started = self.spawn(wanted);
         self.program.notice(Notice::Resuming);
+        started == wanted
     }
 
-    /// Forks so many children, as far as there are places.
-    fn spawn(&mut self, count: u32) {
-        for _ in 0..count {
-            let Some(place) = self.children.iter().position(Option::is_none) else { return };
+    /// Forks so many children, as far as there are places, and says how many.
+    fn spawn(&mut self, count: u32) -> u32 {
+        for started in 0..count {
+            let Some(place) = self.children.iter().position(Option::is_none) else {
+                return started;
+            };
             if let Err(error) = self.spawn_at(place) {
                 self.spawn_rate.reset();
                 self.program.notice(Notice::ForkFailed(&error));
-                return; // The next second tries again.
+                return started; // The next second tries again.
             }
+        }
+        count
+    }
+
+    /// Old children that still take connections, for want of successors, are told to finish one for one as places
+    /// become free.
+    fn replace_old(&mut self) {
+        let present = self.generation.number;
+        let is_old = |child: &KnownChild| !child.is_finishing() && child.generation != present;
+        while let Some(old) =
+            self.children.iter().position(|child| child.as_ref().is_some_and(is_old))
+        {
+            if self.spawn(1) == 0 {
+                return;
+            }
+            self.tell_to_finish(old);
         }
     }
 
@@ -445,7 +483,7 @@ impl<P: Program> Supervisor<P> {
             Model::Worker | Model::Event => self.settings().threads_per_child as usize,
         };
         self.scoreboard.child_starts(place, self.generation.number, workers, now);
-        self.loop_clocks[place] = None;
+        self.loop_clocks[place] = LoopClock::default();
         // SAFETY: the supervisor has one thread, here and always: the promise of its module.
         #[expect(unsafe_code, reason = "the one fork; the child goes on in this very function")]
         let fork = unsafe { sys::process::fork() };
@@ -477,19 +515,25 @@ impl<P: Program> Supervisor<P> {
     fn become_child(&mut self, place: usize, orders: OwnedFd) -> ! {
         // Its siblings' pipes: they must end with the supervisor, not with this child.
         self.children.clear();
+        self.signals = None;
         offer_to_the_oom_killer();
-        let exit = release_signals()
-            .and_then(|()| match &self.settings().credentials {
-                Some(credentials) => sys::process::drop_privileges(credentials),
-                None => Ok(()),
-            })
-            .and_then(|()| {
-                child_main(&self.generation, &self.scoreboard, place, orders, Some(&self.demand))
-            });
+        // A panic must not unwind into the supervisor's callers, whose destructors would clean up what is not ours.
+        let exit = catch_unwind(AssertUnwindSafe(|| {
+            release_signals()?;
+            if let Some(credentials) = &self.settings().credentials {
+                sys::process::drop_privileges(credentials)?;
+            }
+            child_main(&self.generation, &self.scoreboard, place, orders, Some(&self.demand))
+        }));
+        let service = &self.generation.plan.service;
         let exit = match exit {
-            Ok(exit) => exit,
-            Err(error) => {
-                self.generation.plan.service.notice(ChildNotice::GateBroken(&error));
+            Ok(Ok(exit)) => exit,
+            Ok(Err(error)) => {
+                service.notice(ChildNotice::Failed(&error));
+                Exit::Sick
+            }
+            Err(_panic) => {
+                service.notice(ChildNotice::Panicked);
                 Exit::Sick
             }
         };
@@ -522,26 +566,35 @@ impl<P: Program> Supervisor<P> {
             self.scoreboard.global().children_lost.fetch_add(1, Relaxed);
             self.program.notice(Notice::ChildDied { pid, end });
         }
+        self.replace_old();
         if child.is_finishing() || child.generation != self.generation.number {
             return;
         }
-        if retired || now.since(child.started) > YOUNG {
-            self.young_deaths = 0;
-        } else {
-            self.young_deaths += 1;
-        }
-        if self.young_deaths < YOUNG_DEATHS_MAX {
-            self.spawn(1);
+        if retired {
+            self.meet_demand(); // It has had its share. Whether it is missed is another question.
             return;
         }
-        // Dying young in a row: something is wrong that forking faster will not mend.
-        let doublings = (self.young_deaths - YOUNG_DEATHS_MAX).min(BACK_OFF_SECS_MAX.ilog2());
-        let pause = Duration::from_secs(1 << doublings);
-        if self.spawn_not_before < now {
-            self.program.notice(Notice::ChildrenDieYoung { pause });
+        let young = now.since(child.started) <= YOUNG;
+        self.young_deaths = if young { self.young_deaths + 1 } else { 0 };
+        if self.young_deaths > YOUNG_DEATHS_MAX {
+            self.back_off(now);
+        } else if self.started() < self.settings().max_children {
+            self.spawn(1);
         }
+    }
+
+    /// Children die young, one after the other: something is wrong that forking faster will not mend. Each pause is
+    /// twice as long as the one before; a server without any child tries again after a second.
+    fn back_off(&mut self, now: Moment) {
+        if now < self.spawn_not_before {
+            return;
+        }
+        self.back_off_secs = (self.back_off_secs * 2).clamp(1, BACK_OFF_SECS_MAX);
+        let secs = if self.started() == 0 { 1 } else { self.back_off_secs };
+        let pause = Duration::from_secs(secs.into());
         self.spawn_not_before = now + pause;
         self.spawn_rate.reset();
+        self.program.notice(Notice::ChildrenDieYoung { pause });
     }
 
     // --- maintenance ---
@@ -549,12 +602,18 @@ impl<P: Program> Supervisor<P> {
     fn maintain(&mut self) -> Life {
         let now = Moment::now();
         let load = self.load(now);
+        self.replace_old();
         self.watch_saturation(load, now);
         self.watch_memory();
         self.fit_into_memory(now);
         if now >= self.spawn_not_before {
             match self.spawn_rate.decide(load, self.limits()) {
-                Decision::Nothing => {}
+                Decision::Nothing if self.started() == 0 => {
+                    self.spawn(1); // Whatever the spare limits say: a server has a child.
+                }
+                Decision::Nothing => {
+                    (self.young_deaths, self.back_off_secs) = (0, 0);
+                }
                 Decision::RetireOne => self.retire_one(),
                 Decision::Spawn { children, seems_busy } => {
                     self.spawn_more(children, seems_busy, load)
@@ -602,7 +661,7 @@ impl<P: Program> Supervisor<P> {
 
     /// Sets the hint right that tells workers when to wake us. Where no child could be added, nobody needs to.
     fn await_demand(&self, load: Load) {
-        let present = self.load_of_started();
+        let present = self.started();
         let idle =
             load.idle + present.saturating_sub(load.children) * self.settings().threads_per_child;
         let global = self.scoreboard.global();
@@ -613,7 +672,7 @@ impl<P: Program> Supervisor<P> {
     }
 
     /// Children that take connections, those included that were forked a moment ago.
-    fn load_of_started(&self) -> u32 {
+    fn started(&self) -> u32 {
         let started = self.children.iter().flatten().filter(|child| !child.is_finishing());
         u32::try_from(started.count()).unwrap_or(u32::MAX)
     }
@@ -633,10 +692,8 @@ impl<P: Program> Supervisor<P> {
 
     /// What the workers are busy with, and what more of them would cost.
     fn work(&self) -> Work {
-        let mut work = Work {
-            at_limit: self.load_of_started() >= self.settings().max_children,
-            ..Work::default()
-        };
+        let mut work =
+            Work { at_limit: self.started() >= self.settings().max_children, ..Work::default() };
         let mut bytes = Vec::new();
         for (place, child) in self.children.iter().enumerate() {
             let Some(child) = child else { continue };
@@ -733,21 +790,19 @@ impl<P: Program> Supervisor<P> {
         u32::try_from(busy.count()).unwrap_or(threads)
     }
 
-    /// Event's workers look idle while the loop saturates. So the loop's share of work counts, too.
+    /// Event's workers look idle while the loop saturates, so the loop's share of work counts, too. A child that takes no
+    /// connections has no idle worker, whatever its threads do.
     fn busy_threads(&mut self, place: usize, threads: u32, now: Moment) -> u32 {
         let record = &self.scoreboard.children()[place];
+        if record.not_accepting.load(Relaxed) != 0 {
+            return threads;
+        }
         let since = record.loop_waits_since_ms.load(Relaxed);
         let waiting = if since == 0 { 0 } else { now.millis().saturating_sub(since) };
-        let waited =
-            Duration::from_millis(record.loop_waited_ms.load(Relaxed).saturating_add(waiting));
+        let waited = record.loop_waited_ms.load(Relaxed).saturating_add(waiting);
         let jobs = record.jobs.load(Relaxed);
-        let permille = match self.loop_clocks[place].replace((now, waited)) {
-            Some((before, waited_before)) => {
-                busy_permille(now.since(before), waited.saturating_sub(waited_before))
-            }
-            None => 0,
-        };
-        jobs.max(threads * permille / 1000).min(threads)
+        let busy_permille = self.loop_clocks[place].look(Duration::from_millis(waited), now);
+        jobs.max(threads * busy_permille / 1000).min(threads)
     }
 
     /// Tells one idle child to finish. Who stands inside an accept mutex hears it at once; who queues, at its turn.
@@ -786,6 +841,7 @@ impl<P: Program> Supervisor<P> {
         let prepared =
             self.program.prepare(&self.generation.plan.listeners).and_then(|mut plan| {
                 self.keep_what_is_fixed(&mut plan.settings);
+                plan.settings.make_consistent();
                 Generation::new(self.generation.number + 1, plan).map_err(|error| error.to_string())
             });
         let next = match prepared {
@@ -795,19 +851,27 @@ impl<P: Program> Supervisor<P> {
                 return Life::GoesOn;
             }
         };
-        // From here on nothing can fail.
+        // From here on nothing can fail but a fork, and what cannot be replaced yet goes on.
         let old: Vec<usize> =
             (0..self.children.len()).filter(|place| self.children[*place].is_some()).collect();
-        let active = self.children.iter().flatten().filter(|child| !child.is_finishing()).count();
+        let active = self.started();
         self.generation = next;
-        self.young_deaths = 0;
+        (self.young_deaths, self.back_off_secs) = (0, 0);
         self.spawn_not_before = Moment::now();
         match how {
             Restart::Graceful => {
                 // First the new ones, then the old ones go: there is no moment in which nobody accepts.
-                self.begin_generation(u32::try_from(active).unwrap_or(u32::MAX));
+                if self.begin_generation(active) {
+                    old.into_iter().for_each(|place| self.tell_to_finish(place));
+                } else {
+                    let started = self.started() - active;
+                    let takers = old.into_iter().filter(|place| {
+                        self.children[*place].as_ref().is_some_and(|child| !child.is_finishing())
+                    });
+                    let replaced: Vec<usize> = takers.take(started as usize).collect();
+                    replaced.into_iter().for_each(|place| self.tell_to_finish(place));
+                }
                 self.spawn_rate.hold_off();
-                old.into_iter().for_each(|place| self.tell_to_finish(place));
             }
             Restart::Hard => {
                 self.kill_all();
@@ -869,8 +933,12 @@ impl<P: Program> Supervisor<P> {
     /// Nobody new is let in; who is there is served to the end, or until the time is over.
     fn stop_gracefully(&mut self) -> Life {
         self.program.notice(Notice::GracefulStop);
+        self.scoreboard.set_stage(Stage::Finishing);
         let until =
             self.settings().graceful_shutdown_timeout.map(|patience| Moment::now() + patience);
+        // The kernel lets no further connections in; those that it has queued are still taken by the children.
+        self.scoreboard.global().stopping.store(1, Relaxed);
+        self.generation.plan.listeners.close_the_queue();
         self.generation.plan.listeners = Listeners::default();
         for place in 0..self.children.len() {
             self.tell_to_finish(place);
@@ -883,7 +951,9 @@ impl<P: Program> Supervisor<P> {
                 break;
             }
             let look_again = now + MAINTENANCE_EVERY;
-            match self.wait_for_signal(until.map_or(look_again, |until| until.min(look_again))) {
+            match self
+                .wait_for_signal(until.map_or(look_again, |until| until.min(look_again)), None)
+            {
                 Some(Signal::SIGCHLD) => {
                     self.reap();
                 }
@@ -903,13 +973,27 @@ impl<P: Program> Supervisor<P> {
         }
         while self.children.iter().any(Option::is_some) && Moment::now() < until {
             self.bury_killed();
-            self.wait_for_signal(until.min(Moment::now() + MAINTENANCE_EVERY));
+            let signal = self.wait_for_signal(until.min(Moment::now() + MAINTENANCE_EVERY), None);
+            self.postpone(signal);
         }
         for child in self.children.iter().flatten() {
             self.program.notice(Notice::Killed(child.pid));
         }
         self.signal_all(Signal::SIGKILL);
         self.bury_killed();
+    }
+
+    /// An order that came at a bad moment: the strongest one is obeyed next.
+    fn postpone(&mut self, signal: Option<Signal>) {
+        let strength = |signal: Option<Signal>| match signal {
+            Some(Signal::SIGTERM | Signal::SIGINT) => 3,
+            Some(Signal::SIGWINCH) => 2,
+            Some(Signal::SIGCHLD) | None => 0,
+            Some(_) => 1,
+        };
+        if strength(signal) > strength(self.postponed) {
+            self.postponed = signal;
+        }
     }
 
     fn signal_all(&self, signal: Signal) {
@@ -930,6 +1014,31 @@ impl<P: Program> Supervisor<P> {
                 self.scoreboard.child_ended(place, Moment::now());
             }
         }
+    }
+}
+
+/// Measures how busy a loop of the event model is, over half a second at least.
+#[derive(Clone, Copy, Debug, Default)]
+struct LoopClock {
+    /// When it was read last, and how long the loop had waited by then.
+    last: Option<(Moment, Duration)>,
+    busy_permille: u32,
+}
+
+impl LoopClock {
+    /// `waited`: how long the loop has waited since its start.
+    fn look(&mut self, waited: Duration, now: Moment) -> u32 {
+        const WINDOW_MIN: Duration = Duration::from_millis(500);
+        match self.last {
+            Some((last, waited_then)) if now.since(last) >= WINDOW_MIN => {
+                self.busy_permille =
+                    busy_permille(now.since(last), waited.saturating_sub(waited_then));
+                self.last = Some((now, waited));
+            }
+            Some(_) => {}
+            None => self.last = Some((now, waited)),
+        }
+        self.busy_permille
     }
 }
 
@@ -964,7 +1073,7 @@ fn child_main<S: Service>(
         context,
         gate: &*generation.gate,
         scoreboard,
-        orders: Orders::new(orders),
+        orders: Orders::new(orders)?,
         demand,
         accepted: AtomicU64::new(0),
         connections_max: recycling::connections_max(&plan.settings, place),

@@ -113,17 +113,24 @@ pub(crate) struct Watch {
     pub(crate) interest: Interest,
     /// What the event model has told the kernel; the others tell it anew at each wait.
     pub(crate) registered: Interest,
+    /// It was given up since then: what the kernel knows may be of a descriptor that is closed, and whose number
+    /// another one has now.
+    pub(crate) given_up: bool,
     pub(crate) ready: Interest,
 }
 
 impl Watches {
     fn set(&mut self, fd: RawFd, interest: Interest) {
         match self.0.iter_mut().find(|watch| watch.fd == fd) {
-            Some(watch) => watch.interest = interest,
+            Some(watch) => {
+                watch.given_up |= interest.is_none();
+                watch.interest = interest;
+            }
             None => self.0.push(Watch {
                 fd,
                 interest,
                 registered: Interest::NONE,
+                given_up: false,
                 ready: Interest::NONE,
             }),
         }

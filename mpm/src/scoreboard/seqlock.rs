@@ -76,14 +76,24 @@ pub(super) fn write<W: Word>(sequence: &W, words: &[W], value: impl Fn(usize) ->
     sequence.store(start.wrapping_add(1), Release); // Who sees the even number sees all words.
 }
 
-/// A whole copy of the words, or `None` if there is no catching the writer.
+/// A whole copy of the words, or `None` if there is no catching the writer. `word` loads one of them; no order is
+/// asked of it.
 pub(super) fn read<S: Source, const N: usize>(
     sequence: &S,
-    word: impl Fn(usize) -> S,
-) -> Option<[u64; N]>
-where
-{
-    read_by(sequence, |index| word(index).load(Relaxed))
+    word: impl Fn(usize) -> u64,
+) -> Option<[u64; N]> {
+    for _ in 0..TRIES_MAX {
+        let before = sequence.load(Acquire); // Pairs with the Release at the end of `write`.
+        if before & 1 == 0 {
+            let copy = std::array::from_fn(&word);
+            S::fence_acquire(); // The words are read before the number is read again.
+            if sequence.load(Relaxed) == before {
+                return Some(copy);
+            }
+        }
+        S::breathe();
+    }
+    None
 }
 
 /// Makes the record whole again after its writer has died: what was being written is neither the old words nor the
@@ -91,5 +101,143 @@ where
 pub(super) fn repair<W: Word>(sequence: &W, words: &[W]) {
     if sequence.load(Relaxed) & 1 == 1 {
         write(sequence, words, |_| 0);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn read_all<const N: usize>(sequence: &AtomicU64, words: &[AtomicU64; N]) -> Option<[u64; N]> {
+        read(sequence, |index| words[index].load(Relaxed))
+    }
+
+    #[test]
+    fn a_reader_never_sees_a_mixture() {
+        let sequence = AtomicU64::new(0);
+        let words: [AtomicU64; 8] = Default::default();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for round in 1..=20_000 {
+                    write(&sequence, &words, |_| round);
+                }
+            });
+            while !writer.is_finished() {
+                if let Some(copy) = read_all(&sequence, &words) {
+                    assert!(copy.iter().all(|word| *word == copy[0]), "{copy:?}");
+                }
+            }
+        });
+        assert_eq!(read_all(&sequence, &words), Some([20_000; 8]));
+    }
+
+    #[test]
+    fn a_reader_gives_up_on_a_dead_writer_and_repair_leaves_nothing_of_its_words() {
+        let sequence = AtomicU64::new(3);
+        let words = [AtomicU64::new(7), AtomicU64::new(8)];
+        assert_eq!(read_all(&sequence, &words), None);
+        repair(&sequence, &words);
+        assert_eq!(read_all(&sequence, &words), Some([0, 0]));
+        write(&sequence, &words, |_| 9);
+        repair(&sequence, &words);
+        assert_eq!(read_all(&sequence, &words), Some([9, 9]), "nothing to repair");
+    }
+}
+
+/// Every order in which a writer and a reader can meet, as far as the memory model allows.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use loom::sync::Arc;
+    use loom::sync::atomic::{AtomicU64, fence};
+    use loom::thread;
+
+    use super::*;
+
+    impl Source for AtomicU64 {
+        fn load(&self, order: Ordering) -> u64 {
+            self.load(order)
+        }
+
+        fn fence_acquire() {
+            fence(Acquire);
+        }
+
+        fn breathe() {
+            thread::yield_now();
+        }
+    }
+
+    impl Word for AtomicU64 {
+        fn store(&self, value: u64, order: Ordering) {
+            self.store(value, order);
+        }
+
+        fn fence_release() {
+            fence(Release);
+        }
+    }
+
+    struct Record {
+        sequence: AtomicU64,
+        words: [AtomicU64; 2],
+    }
+
+    impl Record {
+        fn new() -> Arc<Self> {
+            let zero = || AtomicU64::new(0);
+            Arc::new(Self { sequence: zero(), words: [zero(), zero()] })
+        }
+
+        fn write(&self, value: u64) {
+            write(&self.sequence, &self.words, |_| value);
+        }
+
+        fn read(&self) -> Option<[u64; 2]> {
+            read(&self.sequence, |index| self.words[index].load(Relaxed))
+        }
+    }
+
+    #[test]
+    fn loom_a_reader_sees_one_writing_or_none() {
+        loom::model(|| {
+            let record = Record::new();
+            let writer = {
+                let record = Arc::clone(&record);
+                thread::spawn(move || [1, 2].into_iter().for_each(|value| record.write(value)))
+            };
+            if let Some([first, second]) = record.read() {
+                assert_eq!(first, second, "words of two writings");
+            }
+            writer.join().unwrap();
+            assert_eq!(record.read(), Some([2, 2]));
+        });
+    }
+
+    /// The writer is killed between two words; the next owner, who has reaped it, repairs and writes. A reader looks
+    /// at any moment of this.
+    #[test]
+    fn loom_a_reader_never_sees_what_a_dead_writer_has_begun() {
+        loom::model(|| {
+            let record = Record::new();
+            record.write(1);
+            let reader = {
+                let record = Arc::clone(&record);
+                thread::spawn(move || {
+                    if let Some(copy) = record.read() {
+                        assert!([[1, 1], [0, 0], [3, 3]].contains(&copy), "{copy:?}");
+                    }
+                })
+            };
+            // The first half of `write`.
+            let odd = record.sequence.load(Relaxed) | 1;
+            Word::store(&record.sequence, odd, Relaxed);
+            AtomicU64::fence_release();
+            Word::store(&record.words[0], 2, Relaxed);
+            // Its owner's successor.
+            repair(&record.sequence, &record.words);
+            record.write(3);
+            reader.join().unwrap();
+            assert_eq!(record.read(), Some([3, 3]));
+        });
     }
 }
