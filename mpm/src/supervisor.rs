@@ -414,6 +414,7 @@ impl<P: Program> Supervisor<P> {
     /// The next signal, if one comes before `until`, and before `demand` is heard of.
     fn wait_for_signal(&self, until: Moment, demand: Option<&EventFd>) -> Option<Signal> {
         let signals = self.signals.as_ref()?;
+        self.scoreboard.beat(Moment::now());
         // A failed read is a signal that is told again, or no signal.
         if let Ok(Some(signal)) = signals.read() {
             return Some(signal);
@@ -439,8 +440,10 @@ impl<P: Program> Supervisor<P> {
         global.generation.store(self.generation.number, Relaxed);
         global.restarted_unix_secs.store(unix_secs(SystemTime::now()), Relaxed);
         let settings = self.settings();
+        global.threads_per_child.store(settings.threads_per_child, Relaxed);
         let wanted = settings.start_children.max(children_before).min(settings.max_children);
         let started = self.spawn(wanted);
+        self.scoreboard.set_stage(Stage::Serving);
         self.program.notice(Notice::Resuming);
         started == wanted
     }

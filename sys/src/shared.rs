@@ -220,9 +220,17 @@ impl SharedView {
     /// # Errors
     /// `NotFound`, `PermissionDenied`; `InvalidInput`: the file is empty.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let len = length(&file)?;
-        let pages = MmapOptions::new().len(len).map_raw_read_only(&file)?;
+        Self::of(&File::open(path)?, path)
+    }
+
+    /// Maps all of a file that is open already, `path` being what it is called. The file may be
+    /// closed afterwards. mmap(2).
+    ///
+    /// # Errors
+    /// `InvalidInput`: the file is empty. `ENODEV`: it is no plain file.
+    pub fn of(file: &File, path: &Path) -> io::Result<Self> {
+        let len = length(file)?;
+        let pages = MmapOptions::new().len(len).map_raw_read_only(file)?;
         Ok(SharedView { pages, path: path.to_owned() })
     }
 

@@ -416,7 +416,7 @@ impl Span {
 
     fn lies_within(self, bytes: usize) -> bool {
         let end = self.stride.checked_mul(self.count).and_then(|all| all.checked_add(self.offset));
-        let aligned = self.offset % 8 == 0 && self.stride % 8 == 0;
+        let aligned = self.offset.is_multiple_of(8) && self.stride.is_multiple_of(8);
         self.stride > 0 && self.count > 0 && aligned && end.is_some_and(|end| end <= bytes)
     }
 

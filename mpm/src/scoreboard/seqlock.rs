@@ -183,9 +183,9 @@ mod loom_tests {
     }
 
     impl Record {
-        fn new() -> Arc<Self> {
-            let zero = || AtomicU64::new(0);
-            Arc::new(Self { sequence: zero(), words: [zero(), zero()] })
+        fn new(value: u64) -> Arc<Self> {
+            let word = || AtomicU64::new(value);
+            Arc::new(Self { sequence: AtomicU64::new(0), words: [word(), word()] })
         }
 
         fn write(&self, value: u64) {
@@ -200,7 +200,7 @@ mod loom_tests {
     #[test]
     fn loom_a_reader_sees_one_writing_or_none() {
         loom::model(|| {
-            let record = Record::new();
+            let record = Record::new(0);
             let writer = {
                 let record = Arc::clone(&record);
                 thread::spawn(move || [1, 2].into_iter().for_each(|value| record.write(value)))
@@ -213,18 +213,17 @@ mod loom_tests {
         });
     }
 
-    /// The writer is killed between two words; the next owner, who has reaped it, repairs and writes. A reader looks
-    /// at any moment of this.
+    /// The writer is killed between two words, and the supervisor, who has reaped it, repairs. A reader looks at any
+    /// moment of this.
     #[test]
     fn loom_a_reader_never_sees_what_a_dead_writer_has_begun() {
         loom::model(|| {
-            let record = Record::new();
-            record.write(1);
+            let record = Record::new(1);
             let reader = {
                 let record = Arc::clone(&record);
                 thread::spawn(move || {
                     if let Some(copy) = record.read() {
-                        assert!([[1, 1], [0, 0], [3, 3]].contains(&copy), "{copy:?}");
+                        assert!([[1, 1], [0, 0]].contains(&copy), "{copy:?}");
                     }
                 })
             };
@@ -233,11 +232,9 @@ mod loom_tests {
             Word::store(&record.sequence, odd, Relaxed);
             AtomicU64::fence_release();
             Word::store(&record.words[0], 2, Relaxed);
-            // Its owner's successor.
             repair(&record.sequence, &record.words);
-            record.write(3);
             reader.join().unwrap();
-            assert_eq!(record.read(), Some([3, 3]));
+            assert_eq!(record.read(), Some([0, 0]));
         });
     }
 }
