@@ -6,6 +6,7 @@
 //!
 //! - Accepted sockets are non-blocking and close-on-exec before anybody else can see them.
 //! - No send raises SIGPIPE: a peer that left is an `EPIPE` error.
+//! - Listeners that share an address by `SO_REUSEPORT` can be told who of them gets new connections: [`deal_among`].
 //! - Nothing retries: a short count, `WouldBlock` and `Interrupted` are the caller's to handle.
 
 use std::fmt;
@@ -224,6 +225,113 @@ pub fn listen_queue(listener: BorrowedFd<'_>) -> io::Result<ListenQueue> {
     Ok(ListenQueue { waiting: info.tcpi_unacked, limit: info.tcpi_sacked })
 }
 
+/// Holds connections back from [`accept`] until their first bytes have come, for about so many
+/// seconds; 0 hands them out at once. Inherited by nobody: it is the listener's. tcp(7),
+/// `TCP_DEFER_ACCEPT`.
+///
+/// # Errors
+/// `EOPNOTSUPP`: not a TCP socket.
+pub fn set_defer_accept(listener: BorrowedFd<'_>, secs: u32) -> io::Result<()> {
+    let secs = libc::c_int::try_from(secs).unwrap_or(libc::c_int::MAX);
+    set_option(listener, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, &secs)
+}
+
+/// Lets the kernel deal new connections at random to the first `count` listeners of a group that
+/// shares one address by `SO_REUSEPORT`, in the order in which they began to listen; those behind
+/// them get none any more. Handshakes that have begun stay where they are. Any listener of the
+/// group will do. socket(7), `SO_ATTACH_REUSEPORT_CBPF`.
+///
+/// # Errors
+/// `InvalidInput`: the listener is in no group, since it did not have `SO_REUSEPORT` when it began
+/// to listen.
+pub fn deal_among(listener: BorrowedFd<'_>, count: u16) -> io::Result<()> {
+    const RANDOM: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_RANDOM).cast_unsigned();
+    set_program(
+        listener,
+        libc::SO_ATTACH_REUSEPORT_CBPF,
+        &mut [
+            instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, RANDOM),
+            instruction(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, count.max(1).into()),
+            instruction(libc::BPF_RET | libc::BPF_A, 0),
+        ],
+    )
+}
+
+/// Lets the kernel drop every packet that would begin a new connection. What has begun goes on:
+/// handshakes are completed, and the queue can be emptied. A client whose packet was dropped sends
+/// it again after a second. There is no way back. socket(7), `SO_ATTACH_FILTER`.
+///
+/// # Errors
+/// None that is known.
+pub fn drop_new_handshakes(listener: BorrowedFd<'_>) -> io::Result<()> {
+    const FLAGS: u32 = 13; // The packet begins with the TCP header (RFC 9293, section 3.1).
+    const SYN: u32 = 0x02;
+    const SYN_AND_ACK: u32 = 0x12;
+    set_program(
+        listener,
+        libc::SO_ATTACH_FILTER,
+        &mut [
+            instruction(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, FLAGS),
+            instruction(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, SYN_AND_ACK),
+            libc::sock_filter {
+                jt: 0,
+                jf: 1,
+                ..instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, SYN)
+            },
+            instruction(libc::BPF_RET | libc::BPF_K, 0),
+            instruction(libc::BPF_RET | libc::BPF_K, u32::MAX),
+        ],
+    )
+}
+
+/// Ends the listening for every process that has the socket open: new clients are refused, and who
+/// still waits in its queue is reset. shutdown(2).
+///
+/// # Errors
+/// `NotConnected`: it does not listen.
+pub fn stop_listening(listener: BorrowedFd<'_>) -> io::Result<()> {
+    nix::sys::socket::shutdown(listener.as_raw_fd(), nix::sys::socket::Shutdown::Read)?;
+    Ok(())
+}
+
+/// One instruction of the classic packet filter: bpf(4) of the BSDs, and the kernel's
+/// Documentation/networking/filter.rst.
+fn instruction(code: u32, k: u32) -> libc::sock_filter {
+    let code = u16::try_from(code).expect("the codes have 16 bits");
+    libc::sock_filter { code, jt: 0, jf: 0, k }
+}
+
+fn set_program(
+    socket: BorrowedFd<'_>,
+    option: libc::c_int,
+    program: &mut [libc::sock_filter],
+) -> io::Result<()> {
+    let len = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // The kernel copies the instructions before the call returns.
+    set_option(
+        socket,
+        libc::SOL_SOCKET,
+        option,
+        &libc::sock_fprog { len, filter: program.as_mut_ptr() },
+    )
+}
+
+fn set_option<T>(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: &T,
+) -> io::Result<()> {
+    #[expect(clippy::cast_possible_truncation, reason = "an integer or a small struct")]
+    let len = size_of_val(value) as libc::socklen_t;
+    // SAFETY: the kernel only reads, `len` bytes from a live value.
+    let result = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), level, option, std::ptr::from_ref(value).cast(), len)
+    };
+    check(result)?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -334,6 +442,78 @@ mod tests {
         assert!(!listener.tcp_nodelay().unwrap());
         let (local, _peer) = UnixStream::pair().unwrap();
         assert!(set_nodelay(local.as_fd(), true).is_err());
+    }
+
+    #[test]
+    fn a_deferred_connection_is_handed_out_with_its_first_byte() {
+        let listener = listener(8);
+        set_defer_accept(listener.as_fd(), 30).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let mut client = TcpStream::connect(address).unwrap();
+        let held_back = accept(listener.as_fd()).unwrap_err();
+        assert_eq!(held_back.kind(), ErrorKind::WouldBlock);
+        client.write_all(b"x").unwrap();
+        assert!(accept(listener.as_fd()).is_ok(), "loopback delivers within the send");
+        let (local, _peer) = UnixStream::pair().unwrap();
+        assert!(set_defer_accept(local.as_fd(), 30).is_err());
+    }
+
+    /// Listeners that share an address, and how many of `connections` each gets.
+    fn dealt(group: &[Socket], connections: usize) -> Vec<usize> {
+        let address = group[0].local_addr().unwrap().as_socket().unwrap();
+        let clients: Vec<_> =
+            (0..connections).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let counts = group
+            .iter()
+            .map(|listener| std::iter::from_fn(|| accept(listener.as_fd()).ok()).count());
+        let counts = counts.collect();
+        drop(clients);
+        counts
+    }
+
+    #[test]
+    fn new_connections_are_dealt_to_the_first_listeners_of_a_group() {
+        let first = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        first.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        // Set between bind and listen: nobody else's address is shared by accident, and there is a
+        // group.
+        first.set_reuse_port(true).unwrap();
+        first.listen(64).unwrap();
+        first.set_nonblocking(true).unwrap();
+        deal_among(first.as_fd(), 1).unwrap();
+        let mut group = vec![first];
+        for _ in 0..2 {
+            let another = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            another.set_reuse_port(true).unwrap();
+            another.bind(&group[0].local_addr().unwrap()).unwrap();
+            another.listen(64).unwrap();
+            another.set_nonblocking(true).unwrap();
+            group.push(another);
+        }
+        assert_eq!(dealt(&group, 30), [30, 0, 0]);
+        deal_among(group[2].as_fd(), 3).unwrap();
+        let counts = dealt(&group, 60);
+        assert!(counts.iter().sum::<usize>() == 60 && !counts.contains(&0), "{counts:?}");
+        deal_among(group[0].as_fd(), 2).unwrap();
+        assert_eq!(dealt(&group, 30)[2], 0);
+        assert!(deal_among(listener(1).as_fd(), 1).is_err(), "in no group");
+    }
+
+    #[test]
+    fn a_listener_can_refuse_new_handshakes_and_keep_its_queue() {
+        let listener = listener(8);
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let mut early = TcpStream::connect(address).unwrap();
+        drop_new_handshakes(listener.as_fd()).unwrap();
+        let late = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        late.set_nonblocking(true).unwrap();
+        assert!(late.connect(&address.into()).is_err(), "nobody answers its first packet");
+        early.write_all(b"x").unwrap();
+        let (socket, _peer) = accept(listener.as_fd()).unwrap();
+        assert_eq!(read(socket.as_fd(), &mut [0; 8]).unwrap(), 1);
+        assert_eq!(accept(listener.as_fd()).unwrap_err().kind(), ErrorKind::WouldBlock);
+        stop_listening(listener.as_fd()).unwrap();
+        assert!(TcpStream::connect(address).is_err());
     }
 
     fn listener(backlog: i32) -> Socket {

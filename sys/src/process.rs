@@ -9,11 +9,13 @@
 //!   are refused.
 //! - [`drop_privileges`] proves that the way back is closed before it returns.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
 
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{Gid, Group, Uid, User};
 
@@ -186,6 +188,74 @@ pub fn exists(pid: Pid) -> bool {
 
 fn positive(pid: Pid) -> io::Result<i32> {
     if pid.0 > 0 { Ok(pid.0) } else { Err(invalid("a process number is positive")) }
+}
+
+/// Starts a program with the same standard streams and working directory, that also inherits these
+/// descriptors under the numbers that they have here, and a variable beside our environment. Its
+/// signals are unblocked. fcntl(2), and what std does: fork(2) and execve(2), or posix_spawn(3).
+///
+/// For the length of the call the descriptors are not close-on-exec: the process must have one
+/// thread, or another program that is started meanwhile inherits them, too.
+///
+/// # Errors
+/// As execve(2): `NotFound`, `PermissionDenied`. Those of fork(2).
+pub fn spawn_with_descriptors(
+    program: &Path,
+    arguments: &[OsString],
+    variable: (&str, &str),
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<Pid> {
+    let set_all = |flags| {
+        descriptors.iter().try_for_each(|fd| fcntl(fd, FcntlArg::F_SETFD(flags)).map(|_| ()))
+    };
+    set_all(FdFlag::empty())?;
+    let spawned =
+        std::process::Command::new(program).args(arguments).env(variable.0, variable.1).spawn();
+    set_all(FdFlag::FD_CLOEXEC)?;
+    // Dropping std's handle neither waits nor kills: whoever reaps children reaps this one.
+    Ok(Pid(spawned?.id().cast_signed()))
+}
+
+/// Takes over a descriptor that whoever started this program has left to it. Every descriptor of
+/// ours is close-on-exec from birth, so one that is not came from outside, belongs to nobody yet,
+/// and becomes close-on-exec now: a second call for the same number fails. fcntl(2).
+///
+/// # Errors
+/// `InvalidInput`: it is one of the standard streams, or somebody's already. `EBADF`: it is not
+/// open.
+pub fn adopt_descriptor(number: RawFd) -> io::Result<OwnedFd> {
+    if number <= libc::STDERR_FILENO {
+        return Err(invalid("the standard streams belong to everybody"));
+    }
+    // SAFETY: only used to ask and set its flags, which fails for a number that is not open.
+    let fd = unsafe { BorrowedFd::borrow_raw(number) };
+    if FdFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFD)?).contains(FdFlag::FD_CLOEXEC) {
+        return Err(invalid("this descriptor belongs to somebody"));
+    }
+    fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    // SAFETY: open, and by the promise of this crate nobody's: whoever calls again finds it
+    // close-on-exec.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Reads a variable of the environment and removes it, so that no program that we start takes it
+/// for its own.
+///
+/// # Errors
+/// `InvalidInput`: the process has more than one thread, of which another may just be reading the
+/// environment.
+pub fn take_variable(name: &str) -> io::Result<Option<OsString>> {
+    let Some(value) = std::env::var_os(name) else { return Ok(None) };
+    if !has_one_thread()? {
+        return Err(invalid("only a process with one thread can change its environment"));
+    }
+    // SAFETY: there is no other thread that could read or change the environment meanwhile.
+    unsafe { std::env::remove_var(name) };
+    Ok(Some(value))
+}
+
+fn has_one_thread() -> io::Result<bool> {
+    Ok(std::fs::read_dir("/proc/self/task")?.count() == 1)
 }
 
 /// How many descriptors this process may have open now (the soft limit). getrlimit(2).
@@ -367,7 +437,7 @@ pub fn signal_on_parent_death(signal: Signal) -> io::Result<()> {
 /// `InvalidInput`: the process has more than one thread, which must not fork. Those of fork and
 /// pipe.
 pub fn detach() -> io::Result<Detached> {
-    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+    if !has_one_thread()? {
         return Err(invalid("only a process with one thread can detach"));
     }
     let (news, announcer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
@@ -435,6 +505,7 @@ impl Detached {
 mod tests {
     use super::*;
     use std::io::ErrorKind;
+    use std::os::fd::AsRawFd;
 
     #[test]
     fn only_single_processes_are_signalled() {
@@ -494,6 +565,45 @@ mod tests {
         let before = descriptor_limit().unwrap();
         assert_eq!(raise_descriptor_limit(1).unwrap(), before);
         assert_eq!(descriptor_limit().unwrap(), before);
+    }
+
+    #[test]
+    fn a_program_inherits_what_it_is_given_and_nothing_else() {
+        let (reader, writer) = crate::pipe::pipe().unwrap();
+        let (_other, kept) = crate::pipe::pipe().unwrap();
+        let script = format!(
+            "printf \"$GIVEN\" >&{}; test -e /proc/self/fd/{} || echo >&{}",
+            writer.as_raw_fd(),
+            kept.as_raw_fd(),
+            writer.as_raw_fd()
+        );
+        let arguments = [OsString::from("-c"), script.into()];
+        let given = ("GIVEN", "a word");
+        let pid =
+            spawn_with_descriptors(Path::new("/bin/sh"), &arguments, given, &[writer.as_fd()])
+                .unwrap();
+        assert_eq!(wait_for(pid).unwrap().end, End::Exited(0));
+        let flags = FdFlag::from_bits_retain(fcntl(&writer, FcntlArg::F_GETFD).unwrap());
+        assert!(flags.contains(FdFlag::FD_CLOEXEC));
+        drop(writer);
+        let mut said = String::new();
+        std::fs::File::from(reader).read_to_string(&mut said).unwrap();
+        assert_eq!(said, "a word\n");
+        let nothing = spawn_with_descriptors(Path::new("/no/such"), &[], given, &[]).unwrap_err();
+        assert_eq!(nothing.kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn only_what_came_from_outside_is_adopted() {
+        let ours = std::fs::File::open("/dev/null").unwrap();
+        for number in [0, 2, ours.as_raw_fd(), i32::MAX] {
+            assert!(adopt_descriptor(number).is_err(), "{number}");
+        }
+        fcntl(&ours, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+        let number = std::os::fd::IntoRawFd::into_raw_fd(ours);
+        let adopted = adopt_descriptor(number).unwrap();
+        assert_eq!(adopted.as_raw_fd(), number);
+        assert!(adopt_descriptor(number).is_err());
     }
 
     #[test]
