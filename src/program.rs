@@ -8,10 +8,10 @@
 //! - A reload is a transaction: everything that can fail comes first, and a failure changes nothing.
 //! - What happens is said in Apache's words and with its numbers, since people and scripts look for them (ref M.4).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use herdgate_mpm::gate::GateKind;
+use herdgate_mpm::gate::{self, GateKind, Semaphore};
 use herdgate_mpm::{self as mpm, ListenSpec, Listeners, Notice, Plan, Work};
 use herdgate_sys as sys;
 use sys::process::{Credentials, Detached, End, FoundUser};
@@ -20,7 +20,7 @@ use sys::signals::Signal;
 use crate::config::geometry::Model;
 use crate::config::{Config, Diagnostics, Loaded, Mpm};
 use crate::log::{Level, Logs};
-use crate::modules::mpm_common::{Gate, ListenAddress, Mechanism, SpawnPolicy};
+use crate::modules::mpm_common::{GateKind as GateAsked, ListenAddress, Mechanism, SpawnPolicy};
 use crate::request::Server;
 use crate::server::WebService;
 
@@ -40,6 +40,7 @@ pub struct WebProgram {
     /// Listeners that were announced already.
     announced: Vec<std::net::SocketAddr>,
     listeners: Listeners,
+    gate: GateKind,
 }
 
 /// How the server stands in its surroundings.
@@ -104,6 +105,7 @@ impl WebProgram {
             detached: surroundings.detached,
             announced: Vec::new(),
             listeners: prepared.plan.listeners.clone(),
+            gate: prepared.plan.settings.gate,
         }
     }
 
@@ -141,6 +143,7 @@ impl WebProgram {
             Level::Notice,
             format_args!("{number}: {banner} configured -- resuming normal operations"),
         );
+        self.describe_gate();
         let command_line = &self.command_line;
         self.server
             .logs
@@ -152,6 +155,22 @@ impl WebProgram {
         {
             self.say(Level::Warn, format_args!("letting go of the terminal: {error}"));
         }
+    }
+
+    fn describe_gate(&self) {
+        let because = self.server.config.server.mpm.gate.because;
+        let sentence = gate_sentence(self.gate, because, self.model);
+        self.say(Level::Info, format_args!("{sentence}"));
+        if self.model == Model::Event {
+            return; // Apache's event knows no accept mutex, and has no line for it.
+        }
+        let number = self.number(165, 294, 294);
+        let name = match self.gate {
+            GateKind::Mutex(mechanism) => mechanism.to_string(),
+            GateKind::None | GateKind::Exclusive | GateKind::Counted { .. } => "none".to_owned(),
+        };
+        let default = gate::Mechanism::default_here();
+        self.say(Level::Debug, format_args!("{number}: Accept mutex: {name} (default: {default})"));
     }
 
     /// Since when, with what, and what would help: one line.
@@ -197,6 +216,7 @@ impl mpm::Program for WebProgram {
         let prepared = prepare(loaded.config, present, self.on_terminal)?;
         self.server = prepared.server;
         self.listeners = prepared.plan.listeners.clone();
+        self.gate = prepared.plan.settings.gate;
         log_panics(&self.server);
         Ok(prepared.plan)
     }
@@ -321,6 +341,16 @@ impl mpm::Program for WebProgram {
                     "AH00046: child process {pid} still did not exit, sending a SIGKILL"
                 ));
             }
+            Notice::GateRepaired(pid) => self.say(
+                Level::Notice,
+                format_args!("child pid {pid} died inside the accept gate, which is open again"),
+            ),
+            Notice::GateNotRepaired(error) => {
+                let log = self.server.logs.main().at(Level::Error, self.module());
+                log.because(error).say(format_args!(
+                    "a child died, and the accept gate could not be looked after"
+                ));
+            }
             other => self.say(Level::Info, format_args!("{other:?}")),
         }
     }
@@ -337,7 +367,10 @@ pub fn log_panics(server: &Arc<Server>) {
 /// What the process models are told of the configuration.
 fn settings(mpm: &Mpm, runtime_dir: &Path) -> mpm::Settings {
     let geometry = &mpm.geometry;
-    let (gate, lock_dir) = gate(&mpm.gate, runtime_dir);
+    let (lock_dir, lock_omit_pid) = match &mpm.gate.kind {
+        GateAsked::Mutex { folder, omit_pid, .. } => (folder.as_deref(), *omit_pid),
+        GateAsked::Open | GateAsked::Exclusive | GateAsked::Counted { .. } => (None, false),
+    };
     let model = match geometry.model {
         Model::Prefork => mpm::Model::Prefork,
         Model::Worker => mpm::Model::Worker,
@@ -346,8 +379,9 @@ fn settings(mpm: &Mpm, runtime_dir: &Path) -> mpm::Settings {
     mpm::Settings {
         listen: mpm.listen.iter().map(|listen| listen_spec(listen.address)).collect(),
         backlog: mpm.backlog,
-        gate,
-        lock_dir,
+        gate: gate(&mpm.gate.kind),
+        lock_dir: lock_dir.unwrap_or(runtime_dir).to_owned(),
+        lock_omit_pid,
         start_children: geometry.start_servers,
         min_spare: geometry.min_spare,
         max_spare: geometry.max_spare,
@@ -377,18 +411,55 @@ fn whole_factor(factor: f64) -> u32 {
     factor.clamp(1.0, 1e6) as u32
 }
 
-fn gate(gate: &Gate, runtime_dir: &Path) -> (GateKind, PathBuf) {
-    match gate {
-        Gate::Open => (GateKind::None, runtime_dir.to_owned()),
-        Gate::Exclusive => (GateKind::Exclusive, runtime_dir.to_owned()),
-        Gate::Mutex { mechanism, folder, .. } => {
-            let kind = match mechanism {
-                Mechanism::Pthread => GateKind::Pthread,
-                Mechanism::Fcntl => GateKind::Fcntl,
-            };
-            (kind, folder.clone().unwrap_or_else(|| runtime_dir.to_owned()))
-        }
+/// The gate that was asked for, as this machine can make it.
+fn gate(asked: &GateAsked) -> GateKind {
+    match asked {
+        GateAsked::Open => GateKind::None,
+        GateAsked::Exclusive => GateKind::Exclusive,
+        GateAsked::Mutex { mechanism, .. } => GateKind::Mutex(match mechanism {
+            Mechanism::Default => gate::Mechanism::default_here(),
+            Mechanism::Pthread => gate::Mechanism::Pthread,
+            Mechanism::Fcntl => gate::Mechanism::Fcntl,
+            Mechanism::Flock => gate::Mechanism::Flock,
+            Mechanism::Sysvsem => gate::Mechanism::Semaphore(Semaphore::Sysv),
+            Mechanism::Posixsem => gate::Mechanism::Semaphore(Semaphore::Posix),
+        }),
+        GateAsked::Counted { places, mechanism } => GateKind::Counted {
+            places: *places,
+            semaphore: match mechanism {
+                Mechanism::Sysvsem => Semaphore::Sysv,
+                Mechanism::Posixsem => Semaphore::Posix,
+                // The others cannot count, and are refused with the configuration.
+                Mechanism::Default | Mechanism::Pthread | Mechanism::Fcntl | Mechanism::Flock => {
+                    Semaphore::default_here()
+                }
+            },
+        },
     }
+}
+
+/// What stands before accept, who goes there, and why it is so: one sentence for people.
+fn gate_sentence(gate: GateKind, because: &str, model: Model) -> String {
+    let who = match (model, gate.keeps_waiting()) {
+        (Model::Prefork, _) => "child",
+        (Model::Worker, _) => "listener thread",
+        (Model::Event, false) => "event loop",
+        (Model::Event, true) => "accept thread",
+    };
+    let what = match gate {
+        GateKind::None => format!("no gate: every waiting {who} wakes for each connection"),
+        GateKind::Exclusive => {
+            format!("exclusive wakeups: the kernel wakes one waiting {who} for each connection")
+        }
+        GateKind::Mutex(mechanism) => format!(
+            "accept mutex by {mechanism}: one {who} waits for connections, the others for the mutex"
+        ),
+        GateKind::Counted { places, semaphore } => format!(
+            "counted gate by {semaphore}: {places} at once wait for connections, \
+             every other {who} for its turn"
+        ),
+    };
+    format!("{what}, because {because}")
 }
 
 fn listen_spec(address: ListenAddress) -> ListenSpec {

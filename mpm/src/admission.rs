@@ -9,7 +9,7 @@ use sys::epoll::{Epoll, Event, Events};
 use sys::net::Peer;
 
 use crate::child::Child;
-use crate::gate::{Entered, Wakeups};
+use crate::gate::{Entered, Pass, Wakeups};
 use crate::listen::ListenerId;
 use crate::scoreboard::add;
 use crate::{ChildNotice, Service, Socket};
@@ -35,6 +35,7 @@ pub(crate) enum Admitted {
 /// The wait for the listeners, behind the gate.
 pub(crate) struct Admission<'a, S: Service> {
     child: &'a Child<'a, S>,
+    pass: Box<dyn Pass + 'a>,
     epoll: Epoll,
     /// The listener that is asked first, moved on after each connection: a busy one must not starve the others.
     first: usize,
@@ -58,7 +59,7 @@ impl<'a, S: Service> Admission<'a, S> {
         for order in child.orders.descriptors() {
             sys::epoll::add(&epoll, &order, Events::READ, ORDERS)?;
         }
-        Ok(Self { child, epoll, first: 0, finishing: false })
+        Ok(Self { child, pass: child.gate.pass()?, epoll, first: 0, finishing: false })
     }
 
     /// Goes through the gate, waits for a connection, accepts it, and leaves.
@@ -68,14 +69,29 @@ impl<'a, S: Service> Admission<'a, S> {
     pub(crate) fn next(&mut self) -> io::Result<Admitted> {
         let at_gate = &self.child.record().at_gate;
         at_gate.store(1, Relaxed);
-        if self.child.gate.enter()? == Entered::AfterDeath {
+        let entered = self.enter()?;
+        at_gate.store(2, Relaxed);
+        if entered == Entered::AfterDeath {
+            add(&self.child.gate_record().after_death, 1);
             self.child.service.notice(ChildNotice::GateHolderDied);
         }
-        at_gate.store(2, Relaxed);
         let admitted = self.wait_and_accept();
-        self.child.gate.leave()?;
+        self.pass.leave()?;
         at_gate.store(0, Relaxed);
         admitted
+    }
+
+    /// Goes in. The clock is read only by who must wait, and so has time for it.
+    fn enter(&mut self) -> io::Result<Entered> {
+        let record = self.child.gate_record();
+        if let Some(entered) = self.pass.try_enter()? {
+            record.entered();
+            return Ok(entered);
+        }
+        let start = sys::clock::monotonic();
+        let entered = self.pass.enter()?;
+        record.entered_after(sys::clock::monotonic().saturating_sub(start));
+        Ok(entered)
     }
 
     fn wait_and_accept(&mut self) -> io::Result<Admitted> {

@@ -13,7 +13,7 @@ use sys::EventFd;
 
 use crate::gate::Gate;
 use crate::listen::Listeners;
-use crate::scoreboard::{ChildRecord, Scoreboard, SlotWriter};
+use crate::scoreboard::{ChildRecord, GateRecord, Scoreboard, SlotWriter};
 use crate::turn::Buffers;
 use crate::{ChildNotice, Model, Moment, Service, Settings};
 
@@ -61,6 +61,10 @@ pub(crate) struct Child<'a, S: Service> {
 impl<S: Service> Child<'_, S> {
     pub(crate) fn record(&self) -> &ChildRecord {
         &self.scoreboard.children()[self.context.number]
+    }
+
+    pub(crate) fn gate_record(&self) -> &GateRecord {
+        &self.scoreboard.gates()[self.context.number]
     }
 
     /// Whether this child has had its share of connections.

@@ -5,7 +5,7 @@
 //!                               │       ▲                                        │ job                           │
 //!                               │       └────────────────── again ───────────────┼───────────────────────────────┘
 //!                               ├─ job threads 0 … N-1  ◀─────────── queue ──────┘   result, wakes the loop
-//!                               └─ accept thread, only with an accept mutex:  gate ─▶ accept ─▶ wakes the loop
+//!                               └─ accept thread, only with a mutex or count: gate ─▶ accept ─▶ wakes the loop
 //! ```
 //!
 //! - A request that needs nothing slow is read, answered and logged by the thread that saw the readiness: no hand-over.
@@ -275,7 +275,7 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
             let slot = child.scoreboard.writer(child.context.number, number);
             slot.started(child.context.generation, now); // Idle before they are threads: they start when needed.
         }
-        if child.settings.gate.is_mutex() {
+        if child.settings.gate.keeps_waiting() {
             shared.accept_thread.running.store(true, Relaxed);
             child.spawn(scope, "accept".to_owned(), || run_accept_thread(child, shared))?;
         }
@@ -364,9 +364,10 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
     }
 
     fn accept_some(&mut self, id: ListenerId, max: usize, now: Moment) {
-        for _ in 0..max {
+        for turn in 0..max {
             match admission::accept(self.child, id) {
                 Some(Admitted::Connection(new)) => self.welcome(new, now),
+                None if turn == 0 => return add(&self.child.record().wakeups_wasted, 1),
                 Some(Admitted::Shortage(error)) => return self.pause_for_shortage(&error, now),
                 Some(Admitted::Finish) | None => return,
             }
@@ -481,7 +482,7 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
         if was == is {
             return;
         }
-        if self.child.settings.gate.is_mutex() {
+        if self.child.settings.gate.keeps_waiting() {
             self.shared.door.set_open(is);
         } else if let Err(error) = self.register_listeners(is) {
             self.child.service.notice(ChildNotice::Shortage(&error));

@@ -1,10 +1,10 @@
 //! # The scoreboard: who does what, in memory that everybody sees
 //!
 //! ```text
-//!   ┌ Header ──────────┬ global ─┬ child 0 … C-1 ─┬ slot 0 … C×W-1 ─┬ detail 0 … C×W-1 ─┐
-//!   │ magic, version,  │ 1 Global│ ChildRecord    │ Slot, a cache   │ Detail, under a   │
-//!   │ table of areas   │         │ each           │ line each       │ seqlock each      │
-//!   └──────────────────┴─────────┴────────────────┴─────────────────┴───────────────────┘
+//!   ┌ Header ──────────┬ global ─┬ child 0 … C-1 ─┬ slot 0 … C×W-1 ─┬ detail 0 … C×W-1 ─┬ gate 0 … C-1 ─┐
+//!   │ magic, version,  │ 1 Global│ ChildRecord    │ Slot, a cache   │ Detail, under a   │ GateRecord    │
+//!   │ table of areas   │         │ each           │ line each       │ seqlock each      │ each          │
+//!   └──────────────────┴─────────┴────────────────┴─────────────────┴───────────────────┴───────────────┘
 //!      an area is {name, offset, stride, count, version}: a reader finds by name what it knows, and skips the rest
 //! ```
 //!
@@ -24,10 +24,12 @@ use std::sync::atomic::{
     AtomicI32, AtomicU8, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
+use std::time::Duration;
 
 use herdgate_sys as sys;
 use sys::shared::SharedMapping;
 
+use crate::gate::waits;
 use crate::{Moment, Phase, Settings};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"herdgate");
@@ -225,6 +227,46 @@ impl Stage {
     }
 }
 
+sys::shared! {
+    /// How one child fares at the gate. Written by its thread that goes there.
+    #[repr(C, align(64))]
+    pub struct GateRecord {
+        /// Times that it went in.
+        pub acquisitions: AtomicU64,
+        /// Times that somebody was in the way, so that it had to wait.
+        pub contended: AtomicU64,
+        /// Times that it found the gate left open by somebody who had died inside.
+        pub after_death: AtomicU64,
+        /// All that it waited, in microseconds.
+        pub waited_micros: AtomicU64,
+        /// Waits by length: see [`waits`].
+        pub waits: [AtomicU64; waits::BUCKETS],
+    }
+}
+
+impl GateRecord {
+    /// It went in at once.
+    pub(crate) fn entered(&self) {
+        add(&self.acquisitions, 1);
+    }
+
+    /// It went in after a wait.
+    pub(crate) fn entered_after(&self, wait: Duration) {
+        self.entered();
+        add(&self.contended, 1);
+        add(&self.waited_micros, u64::try_from(wait.as_micros()).unwrap_or(u64::MAX));
+        add(&self.waits[waits::bucket(wait)], 1);
+    }
+
+    fn clear(&self) {
+        let counters =
+            [&self.acquisitions, &self.contended, &self.after_death, &self.waited_micros];
+        for counter in counters.into_iter().chain(&self.waits) {
+            counter.store(0, Relaxed);
+        }
+    }
+}
+
 /// What a worker does, with Apache's letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -319,6 +361,7 @@ struct Layout {
     children: usize,
     slots: usize,
     details: usize,
+    gates: usize,
     total: usize,
 }
 
@@ -328,8 +371,9 @@ impl Layout {
         let children_at = global + size_of::<Global>();
         let slots_at = children_at + children * size_of::<ChildRecord>();
         let details = slots_at + slots * size_of::<Slot>();
-        let total = details + slots * size_of::<Detail>();
-        Self { global, children: children_at, slots: slots_at, details, total }
+        let gates = details + slots * size_of::<Detail>();
+        let total = gates + children * size_of::<GateRecord>();
+        Self { global, children: children_at, slots: slots_at, details, gates, total }
     }
 }
 
@@ -357,11 +401,12 @@ impl Scoreboard {
 
     fn write_header(&self, slots: usize) {
         let header: &Header = self.mapping.get(0).expect("the mapping begins with its header");
-        let areas: [(&str, usize, usize, usize); 4] = [
+        let areas: [(&str, usize, usize, usize); 5] = [
             ("global", self.layout.global, size_of::<Global>(), 1),
             ("child", self.layout.children, size_of::<ChildRecord>(), self.children),
             ("slot", self.layout.slots, size_of::<Slot>(), slots),
             ("detail", self.layout.details, size_of::<Detail>(), slots),
+            ("gate", self.layout.gates, size_of::<GateRecord>(), self.children),
         ];
         for (area, (name, offset, stride, count)) in header.areas.iter().zip(areas) {
             for (cell, byte) in area.name.iter().zip(name.bytes()) {
@@ -387,6 +432,12 @@ impl Scoreboard {
     #[must_use]
     pub fn children(&self) -> &[ChildRecord] {
         self.mapping.slice(self.layout.children, self.children).expect("laid out at creation")
+    }
+
+    /// How all children fare at the gate.
+    #[must_use]
+    pub fn gates(&self) -> &[GateRecord] {
+        self.mapping.slice(self.layout.gates, self.children).expect("laid out at creation")
     }
 
     /// The slots of one child.
@@ -469,6 +520,7 @@ impl Scoreboard {
             counter.store(0, Relaxed);
         }
         record.loop_waits_since_ms.store(0, Relaxed);
+        self.gates()[child].clear();
         self.clear_gauges(child);
         for slot in &self.slots(child)[..workers] {
             slot.generation.store(generation, Relaxed);

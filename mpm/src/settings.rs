@@ -53,6 +53,8 @@ pub struct Settings {
     pub gate: GateKind,
     /// A folder for the gate's lock files.
     pub lock_dir: PathBuf,
+    /// Lock files are named without the supervisor's process id.
+    pub lock_omit_pid: bool,
     /// `StartServers`: children forked at start.
     pub start_children: u32,
     /// `MinSpareServers` (prefork) or `MinSpareThreads`: fewer idle workers than this make more children.
@@ -107,6 +109,7 @@ impl Settings {
             backlog: 511,
             gate: GateKind::Exclusive,
             lock_dir: std::env::temp_dir(),
+            lock_omit_pid: false,
             start_children: if prefork { 5 } else { 3 },
             min_spare: if prefork { 5 } else { 75 },
             max_spare: if prefork { 10 } else { 250 },

@@ -153,6 +153,10 @@ pub enum Notice<'a> {
     ForkFailed(&'a io::Error),
     /// A child did not go when told, and is killed.
     Killed(Pid),
+    /// A child died inside the gate, which the kernel does not repair: it is open again.
+    GateRepaired(Pid),
+    /// A child died, and whether it has left the gate shut cannot be told.
+    GateNotRepaired(&'a io::Error),
 }
 
 /// What a child tells, through its service ([`Service::notice`]).
@@ -300,12 +304,12 @@ pub fn run_single<S: Service>(plan: Plan<S>) -> Result<(), StartError> {
 struct Generation<S> {
     number: u32,
     plan: Plan<S>,
-    gate: Box<dyn Gate>,
+    gate: Arc<dyn Gate>,
 }
 
 impl<S> Generation<S> {
     fn new(number: u32, plan: Plan<S>) -> io::Result<Self> {
-        let gate = plan.settings.gate.create(&plan.settings.lock_dir)?;
+        let gate = plan.settings.gate.create(&plan.settings)?.into();
         Ok(Self { number, plan, gate })
     }
 }
@@ -314,6 +318,8 @@ impl<S> Generation<S> {
 struct KnownChild {
     pid: Pid,
     generation: u32,
+    /// Its generation's gate, which so lives as long as somebody may stand at it.
+    gate: Arc<dyn Gate>,
     started: Moment,
     /// The write end of its pipe; closing it tells the child to finish. `None`: it was told.
     hold: Option<OwnedFd>,
@@ -502,6 +508,7 @@ impl<P: Program> Supervisor<P> {
                 self.children[place] = Some(KnownChild {
                     pid,
                     generation: self.generation.number,
+                    gate: Arc::clone(&self.generation.gate),
                     started: now,
                     hold,
                 });
@@ -564,6 +571,11 @@ impl<P: Program> Supervisor<P> {
         let Some(child) = self.children[place].take() else { return };
         let now = Moment::now();
         self.scoreboard.child_ended(place, now);
+        match child.gate.child_died(pid.as_raw()) {
+            Ok(false) => {}
+            Ok(true) => self.program.notice(Notice::GateRepaired(pid)),
+            Err(error) => self.program.notice(Notice::GateNotRepaired(&error)),
+        }
         let retired = end == End::Exited(Exit::Finished as i32);
         if !retired {
             self.scoreboard.global().children_lost.fetch_add(1, Relaxed);

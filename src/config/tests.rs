@@ -9,7 +9,7 @@ use super::{Config, DirSettings, FolderOptions, HostSettings, Loaded, Source};
 use crate::modules::authz_core::Client;
 use crate::modules::core::{ErrorDocument, Level, Options, Trace};
 use crate::modules::mime;
-use crate::modules::mpm_common::{Gate, ListenAddress, Mechanism};
+use crate::modules::mpm_common::{GateKind, ListenAddress, Mechanism};
 use crate::route::walk::MergeCache;
 
 /// Reads `text` as httpd.conf of a server at /.
@@ -80,7 +80,7 @@ fn the_smallest_configuration() {
     let config = config("");
     assert_eq!(config.hosts.len(), 1);
     assert_eq!(config.server.mpm.geometry.model, Model::Event);
-    assert_eq!(config.server.mpm.gate, Gate::Exclusive);
+    assert_eq!(config.server.mpm.gate.kind, GateKind::Exclusive);
     assert_eq!(config.server.mpm.listen[0].address, ListenAddress::Any(80));
     assert_eq!(config.server.mpm.pid_file, Path::new("/logs/herdgate.pid"));
 }
@@ -164,34 +164,62 @@ fn modules_that_are_not_built_in_are_refused() {
 
 #[test]
 fn the_gate_follows_mutex_and_accept_serialization() {
-    let fcntl =
-        Gate::Mutex { mechanism: Mechanism::Fcntl, folder: Some("/tmp".into()), omit_pid: false };
-    let pthread = Gate::Mutex { mechanism: Mechanism::Pthread, folder: None, omit_pid: false };
+    let mutex = |mechanism| GateKind::Mutex { mechanism, folder: None, omit_pid: false };
+    let in_tmp =
+        |mechanism, omit_pid| GateKind::Mutex { mechanism, folder: Some("/tmp".into()), omit_pid };
+    let counted = |places, mechanism| GateKind::Counted { places, mechanism };
     for (text, expected) in [
-        ("", Gate::Exclusive),
-        ("Mutex default", Gate::Exclusive),
-        ("Mutex fcntl:/tmp mpm-accept", fcntl.clone()),
-        ("Mutex file:tmp default\nAcceptSerialization On", fcntl),
-        ("Mutex none mpm-accept", Gate::Open),
-        ("Mutex pthread mpm-accept", pthread.clone()),
-        ("Mutex pthread mpm-accept\nAcceptSerialization Off", Gate::Open),
-        ("AcceptSerialization On", pthread),
-        ("AcceptSerialization Exclusive", Gate::Exclusive),
-        ("Mutex pthread ssl-cache", Gate::Exclusive),
+        ("", GateKind::Exclusive),
+        ("Mutex default", GateKind::Exclusive),
+        ("Mutex fcntl:/tmp mpm-accept", in_tmp(Mechanism::Fcntl, false)),
+        ("Mutex file:tmp default\nAcceptSerialization On", in_tmp(Mechanism::Fcntl, false)),
+        ("Mutex FLOCK:/tmp mpm-accept OMITPID", in_tmp(Mechanism::Flock, true)),
+        ("Mutex flock:/tmp OmitPID mpm-accept ssl-cache", in_tmp(Mechanism::Flock, true)),
+        ("Mutex flock:/tmp mpm-accept\nMutex fcntl mpm-accept", in_tmp(Mechanism::Fcntl, false)),
+        ("Mutex flock:/tmp\nMutex fcntl mpm-accept", in_tmp(Mechanism::Fcntl, false)),
+        ("Mutex none mpm-accept", GateKind::Open),
+        ("Mutex no mpm-accept", GateKind::Open),
+        ("Mutex pthread mpm-accept", mutex(Mechanism::Pthread)),
+        ("Mutex sysvsem mpm-accept", mutex(Mechanism::Sysvsem)),
+        ("Mutex posixsem:/name mpm-accept", mutex(Mechanism::Posixsem)),
+        ("Mutex sem mpm-accept", mutex(Mechanism::Posixsem)),
+        ("Mutex yes mpm-accept", mutex(Mechanism::Default)),
+        ("Mutex pthread mpm-accept\nMutex none mpm-accept", GateKind::Open),
+        ("Mutex pthread mpm-accept\nAcceptSerialization Off", GateKind::Open),
+        ("AcceptSerialization On", mutex(Mechanism::Default)),
+        ("AcceptSerialization On\nMutex sysvsem", mutex(Mechanism::Sysvsem)),
+        ("AcceptSerialization Exclusive", GateKind::Exclusive),
+        ("Mutex pthread ssl-cache", GateKind::Exclusive),
+        ("AcceptSerialization 4", counted(4, Mechanism::Default)),
+        ("AcceptSerialization 4\nMutex pthread", counted(4, Mechanism::Default)),
+        ("AcceptSerialization 4\nMutex posixsem mpm-accept", counted(4, Mechanism::Posixsem)),
     ] {
-        assert_eq!(config(text).server.mpm.gate, expected, "{text}");
+        assert_eq!(config(text).server.mpm.gate.kind, expected, "{text}");
     }
-    check_error("Mutex flock:/tmp mpm-accept", "Mutex: flock is not supported yet");
-    check_error("Mutex sysvsem mpm-accept", "Mutex: sysvsem is not supported yet");
+    check_error("Mutex semaphore mpm-accept", "Mutex: Invalid Mutex argument semaphore");
     check_error("Mutex pthread mpm-acept", "Mutex type mpm-acept is not valid");
+    check_error("Mutex pthread Mpm-Accept", "Mutex type Mpm-Accept is not valid");
     check_error("Mutex none", "Mutex: None is not allowed for mutex type default");
     check_error(
-        "AcceptSerialization 4",
-        "AcceptSerialization: a counted gate is not supported yet",
+        "AcceptSerialization 0",
+        "AcceptSerialization: 0 is out of range, it must be from 1 to 32767",
+    );
+    check_error(
+        "AcceptSerialization 32768",
+        "AcceptSerialization: 32768 is out of range, it must be from 1 to 32767",
     );
     check_error(
         "Mutex none mpm-accept\nAcceptSerialization On",
         "On needs a mutex, and the Mutex line for mpm-accept says none",
+    );
+    check_error(
+        "Mutex none mpm-accept\nAcceptSerialization 2",
+        "a number needs a semaphore, and the Mutex line for mpm-accept says none",
+    );
+    check_error(
+        "Mutex pthread mpm-accept\nAcceptSerialization 2",
+        "this mechanism lets in one, and AcceptSerialization says how many: sysvsem, posixsem or \
+         default can count",
     );
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use herdgate_conf::{Args, Directive, Overrides, Problem, Span, TimeUnit, Word};
+use herdgate_mpm::gate::PLACES_MAX;
 
 use super::{Module, SERVER};
 use crate::config::ServerSettings;
@@ -102,6 +103,8 @@ pub enum AcceptSerialization {
     Off,
     /// The accept mutex.
     On,
+    /// So many processes inside at once.
+    Counted(u16),
     /// The kernel wakes one of the waiting processes.
     Exclusive,
 }
@@ -122,15 +125,38 @@ pub struct Mutex {
 /// How a mutex between processes is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mechanism {
+    /// The best one that this machine has: found out when the gate is made.
+    Default,
     /// A robust mutex in shared memory.
     Pthread,
-    /// A lock on a file.
+    /// A record lock on a file.
     Fcntl,
+    /// A lock on an open file.
+    Flock,
+    /// A System V semaphore.
+    Sysvsem,
+    /// A POSIX semaphore.
+    Posixsem,
+}
+
+impl Mechanism {
+    fn is_semaphore(self) -> bool {
+        matches!(self, Mechanism::Sysvsem | Mechanism::Posixsem)
+    }
 }
 
 /// What stands before `accept`, once every directive has been heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Gate {
+pub struct Gate {
+    /// What it is.
+    pub kind: GateKind,
+    /// Who decided so, in words that go on from "because".
+    pub because: &'static str,
+}
+
+/// The gates there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GateKind {
     /// Nothing.
     Open,
     /// Exclusive wakeups by the kernel.
@@ -143,6 +169,13 @@ pub enum Gate {
         folder: Option<PathBuf>,
         /// The lock file's name goes without the supervisor's pid.
         omit_pid: bool,
+    },
+    /// So many processes inside at once.
+    Counted {
+        /// How many.
+        places: u16,
+        /// What counts them: a semaphore, or what this machine has.
+        mechanism: Mechanism,
     },
 }
 
@@ -209,43 +242,72 @@ impl Mpm {
 
     /// What `AcceptSerialization` and `Mutex` ask for together.
     pub fn gate(&self) -> Gate {
-        let own = self.mutex_accept.as_ref();
-        let wanted = match self.accept.map_or(AcceptSerialization::Auto, |(accept, _)| accept) {
-            AcceptSerialization::Auto => match own.map(|mutex| mutex.mechanism) {
-                Some(Some(_)) => AcceptSerialization::On,
-                Some(None) => AcceptSerialization::Off,
-                None => AcceptSerialization::Exclusive,
-            },
-            said @ (AcceptSerialization::Off
-            | AcceptSerialization::On
-            | AcceptSerialization::Exclusive) => said,
-        };
-        match wanted {
-            AcceptSerialization::Off => Gate::Open,
-            AcceptSerialization::Auto | AcceptSerialization::Exclusive => Gate::Exclusive,
-            AcceptSerialization::On => {
-                // A name given without a folder keeps the folder of the default line.
-                let shared = self.mutex_default.as_ref();
-                let mutex = own.filter(|own| own.mechanism.is_some()).or(shared);
-                let folder = mutex.or(shared).and_then(|mutex| mutex.folder.clone());
-                Gate::Mutex {
-                    mechanism: mutex
-                        .and_then(|mutex| mutex.mechanism)
-                        .unwrap_or(Mechanism::Pthread),
-                    folder: folder.or_else(|| shared?.folder.clone()),
-                    omit_pid: mutex.is_some_and(|mutex| mutex.omit_pid),
-                }
+        let own = self.mutex_accept.as_ref().map(|mutex| mutex.mechanism);
+        let said = self.accept.map_or(AcceptSerialization::Auto, |(accept, _)| accept);
+        let (kind, because) = match (said, own) {
+            (AcceptSerialization::Auto, Some(Some(_))) => {
+                (self.accept_mutex(), "a Mutex line names a mechanism for mpm-accept")
             }
+            (AcceptSerialization::Auto, Some(None)) => {
+                (GateKind::Open, "a Mutex line says none for mpm-accept")
+            }
+            (AcceptSerialization::Auto, None) => {
+                (GateKind::Exclusive, "no Mutex line names a mechanism for mpm-accept")
+            }
+            (AcceptSerialization::Off, _) => (GateKind::Open, "AcceptSerialization says Off"),
+            (AcceptSerialization::On, _) => (self.accept_mutex(), "AcceptSerialization says On"),
+            (AcceptSerialization::Counted(places), _) => {
+                let mechanism = self.counting_mechanism();
+                (GateKind::Counted { places, mechanism }, "AcceptSerialization says how many")
+            }
+            (AcceptSerialization::Exclusive, _) => {
+                (GateKind::Exclusive, "AcceptSerialization says Exclusive")
+            }
+        };
+        Gate { kind, because }
+    }
+
+    fn accept_mutex(&self) -> GateKind {
+        let shared = self.mutex_default.as_ref();
+        let mutex = self.mutex_accept.as_ref().filter(|own| own.mechanism.is_some()).or(shared);
+        GateKind::Mutex {
+            mechanism: mutex.and_then(|mutex| mutex.mechanism).unwrap_or(Mechanism::Default),
+            // A name given without a folder keeps the folder of the default line.
+            folder: mutex.and_then(|mutex| mutex.folder.clone()).or_else(|| shared?.folder.clone()),
+            omit_pid: mutex.is_some_and(|mutex| mutex.omit_pid),
         }
     }
 
-    /// What makes no sense together: a mutex asked for and forbidden.
+    /// A line for mpm-accept must name a semaphore; one for all types need not, since it was not written for this.
+    fn counting_mechanism(&self) -> Mechanism {
+        self.mutexes()
+            .filter_map(|mutex| mutex.mechanism)
+            .find(|mechanism| mechanism.is_semaphore())
+            .unwrap_or(Mechanism::Default)
+    }
+
+    /// What makes no sense together: a mutex asked for and forbidden, a count asked of what cannot count.
     pub(crate) fn contradiction(&self) -> Option<(Span, &'static str)> {
         let (accept, span) = self.accept?;
         let own = self.mutex_accept.as_ref()?;
-        let contradicts = accept == AcceptSerialization::On && own.mechanism.is_none();
-        contradicts
-            .then_some((span, "On needs a mutex, and the Mutex line for mpm-accept says none"))
+        match (accept, own.mechanism) {
+            (AcceptSerialization::On, None) => {
+                Some((span, "On needs a mutex, and the Mutex line for mpm-accept says none"))
+            }
+            (AcceptSerialization::Counted(_), None) => Some((
+                span,
+                "a number needs a semaphore, and the Mutex line for mpm-accept says none",
+            )),
+            (
+                AcceptSerialization::Counted(_),
+                Some(Mechanism::Pthread | Mechanism::Fcntl | Mechanism::Flock),
+            ) => Some((
+                own.span,
+                "this mechanism lets in one, and AcceptSerialization says how many: \
+                 sysvsem, posixsem or default can count",
+            )),
+            _ => None,
+        }
     }
 }
 
@@ -542,17 +604,18 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: Some("default"),
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "How mutexes between processes are made: pthread, fcntl:folder, default, or none. \
-               The one that exists is mpm-accept: naming a mechanism for it puts the accept mutex \
-               before accept, none opens the gate, unless AcceptSerialization says otherwise. \
-               flock, sysvsem and posixsem are not supported yet.",
+        docs: "How mutexes between processes are made: pthread, fcntl:folder, flock:folder, \
+               sysvsem, posixsem, default (pthread, where it survives its holder), or none. file \
+               is fcntl, sem is posixsem. The one that exists is mpm-accept: naming a mechanism \
+               for it puts the accept mutex before accept, none opens the gate, unless \
+               AcceptSerialization says otherwise. Other types are accepted and have no effect.",
         apply: |settings, args| {
             let line = mutex(args)?;
             if line.for_all {
-                settings.mpm.mutex_default = Some(line.mutex.clone());
+                line.mutex.clone().replace(&mut settings.mpm.mutex_default);
             }
             if line.for_accept {
-                settings.mpm.mutex_accept = Some(line.mutex);
+                line.mutex.replace(&mut settings.mpm.mutex_accept);
             }
             Ok(())
         },
@@ -564,16 +627,17 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         contexts: SERVER,
         overrides: Overrides::NONE,
         docs: "Herdgate's own: what stands before accept. Off is nothing, so that every waiting \
-               process wakes for every connection; On is the accept mutex; Exclusive lets the \
-               kernel wake one. Auto is On or Off if a Mutex line for mpm-accept names a mechanism \
-               or none, else Exclusive. A number, for so many processes inside at once, is not \
-               supported yet.",
+               process wakes for every connection; On is the accept mutex; a number lets so many \
+               processes in at once, counted by a semaphore; Exclusive lets the kernel wake one. \
+               Auto is On or Off if a Mutex line for mpm-accept names a mechanism or none, else \
+               Exclusive.",
         apply: |settings, args| {
-            let counted = args.peek().is_some_and(|word| word.text.parse::<u64>().is_ok());
-            if counted {
-                let word = args.required()?;
-                return Err(Problem::at(word, "a counted gate is not supported yet")
-                    .help("Auto, Off, On or Exclusive"));
+            if args.peek().is_some_and(|word| word.text.parse::<i64>().is_ok()) {
+                let places = args.number(1..=i64::from(PLACES_MAX))?;
+                let places = u16::try_from(places).unwrap_or(PLACES_MAX);
+                let accept = AcceptSerialization::Counted(places);
+                settings.mpm.accept = Some((accept, args.at()));
+                return Ok(());
             }
             let accept = args.choice(&[
                 ("Auto", AcceptSerialization::Auto),
@@ -706,6 +770,14 @@ fn mutex(args: &mut Args<'_>) -> Result<MutexLine, Problem> {
     Ok(MutexLine { mutex, for_all, for_accept: names.contains(&"mpm-accept") })
 }
 
+impl Mutex {
+    /// A later line takes the place of an earlier one, but for the folder: without one it keeps that.
+    fn replace(mut self, earlier: &mut Option<Mutex>) {
+        self.folder = self.folder.or_else(|| earlier.take()?.folder);
+        *earlier = Some(self);
+    }
+}
+
 fn mutex_mechanism(word: &Word, base: &Path) -> Result<Mutex, Problem> {
     let (name, argument) = match word.text.split_once(':') {
         Some((name, argument)) => (name, Some(argument)),
@@ -713,17 +785,20 @@ fn mutex_mechanism(word: &Word, base: &Path) -> Result<Mutex, Problem> {
     };
     let mechanism = match name.to_ascii_lowercase().as_str() {
         "none" | "no" => None,
-        "default" | "yes" | "pthread" => Some(Mechanism::Pthread),
+        "default" | "yes" => Some(Mechanism::Default),
+        "pthread" => Some(Mechanism::Pthread),
         "fcntl" | "file" => Some(Mechanism::Fcntl),
-        "flock" | "sysvsem" | "posixsem" | "sem" => {
-            return Err(Problem::at(word, format!("{name} is not supported yet"))
-                .help("pthread, fcntl:folder, default or none"));
-        }
+        "flock" => Some(Mechanism::Flock),
+        "sysvsem" => Some(Mechanism::Sysvsem),
+        "posixsem" | "sem" => Some(Mechanism::Posixsem),
         _ => {
             return Err(Problem::at(word, format!("Invalid Mutex argument {}", word.text))
-                .help("pthread, fcntl:folder, default or none"));
+                .help("pthread, fcntl:folder, flock:folder, sysvsem, posixsem, default or none"));
         }
     };
-    let folder = argument.map(|argument| base.join(argument));
+    // Semaphores have no file: Apache takes the argument for a name, which nobody else ever sees.
+    let has_file =
+        matches!(mechanism, Some(Mechanism::Default | Mechanism::Fcntl | Mechanism::Flock));
+    let folder = argument.filter(|_| has_file).map(|argument| base.join(argument));
     Ok(Mutex { mechanism, folder, omit_pid: false, span: word.span })
 }
