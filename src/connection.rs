@@ -17,6 +17,7 @@
 mod answers;
 mod sending;
 
+use std::io::{Cursor, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ use herdgate_mpm::{
 use crate::files::Access;
 use crate::http::body::{Drain, DrainState};
 use crate::http::framing::Framing;
-use crate::http::head::{self, HeadLimits, Parse};
+use crate::http::head::{self, Head, HeadLimits, Parse};
 use crate::http::status::Status;
 use crate::log;
 use crate::request::{self, Client, Outcome, Server};
@@ -237,6 +238,7 @@ impl WebConnection {
                 Parse::Complete { head, length } => {
                     let raw = &input[used..used + length];
                     used += length;
+                    self.describe(&head, turn);
                     let now = log::Moment::now();
                     let local = turn.local();
                     let (merged, access) = (&mut local.merged, local.access);
@@ -272,6 +274,24 @@ impl WebConnection {
         let unseen = !matches!(then, Some(Then::Next { .. })) || !answers.have_room();
         self.transport.keep(&input[used..], unseen);
         self.send(answers, then.unwrap_or(Then::Close), turn)
+    }
+
+    /// `ExtendedStatus`: puts the request on the scoreboard, before anything is done about it.
+    fn describe(&self, head: &Head<'_>, turn: &Turn<'_, ThreadState>) {
+        let config = &self.server.config;
+        if !config.server.extended_status {
+            return;
+        }
+        let name = head.host().map(|host| host.name.as_bytes());
+        let (_, host) = config.host_for(self.client.local_or_unspecified(), name);
+        let mut client = Cursor::new([0; "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255".len()]);
+        let _ = match self.client.address {
+            Some(address) => write!(client, "{}", address.ip()),
+            None => write!(client, "unix"),
+        };
+        let length = usize::try_from(client.position()).unwrap_or(0);
+        let client = &client.get_ref()[..length];
+        turn.slot().describe(turn.now(), client, host.name.as_bytes(), head.request_line());
     }
 
     /// The input is not even one request.

@@ -13,5 +13,6 @@ pub mod program;
 pub mod request;
 pub mod response;
 pub mod route;
+pub mod scoreboard;
 pub mod server;
 pub mod transport;

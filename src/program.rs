@@ -22,6 +22,7 @@ use crate::config::{Config, Diagnostics, Loaded, Mpm};
 use crate::log::{Level, Logs};
 use crate::modules::mpm_common::{GateKind as GateAsked, ListenAddress, Mechanism, SpawnPolicy};
 use crate::request::Server;
+use crate::scoreboard;
 use crate::server::WebService;
 
 /// Loads the configuration, at start and at each reload.
@@ -67,6 +68,7 @@ pub struct Prepared {
 pub fn prepare(config: Config, present: &Listeners, on_terminal: bool) -> Result<Prepared, String> {
     let mut settings = settings(&config.server.mpm, &config.server.runtime_dir);
     settings.on_terminal = on_terminal;
+    settings.scoreboard = scoreboard::place(&config.server);
     settings.credentials = credentials(&config)?;
     let listeners =
         Listeners::bind(&settings.listen, settings.backlog, present).map_err(|error| {
@@ -82,6 +84,11 @@ pub fn prepare(config: Config, present: &Listeners, on_terminal: bool) -> Result
     // What the kernel offers is found out once, before the children are forked.
     let _ = sys::probe::probes();
     let server = Arc::new(Server::new(Arc::new(config), logs));
+    if settings.scoreboard.is_none() {
+        server.logs.main().at(Level::Warn, "core").say(format_args!(
+            "no folder for a scoreboard: herdgate top cannot see this server, ScoreBoardFile names a place"
+        ));
+    }
     let service = Arc::new(WebService::new(Arc::clone(&server), listeners.clone()));
     Ok(Prepared { plan: Plan { service, settings, listeners }, server })
 }
@@ -398,7 +405,6 @@ fn settings(mpm: &Mpm, runtime_dir: &Path) -> mpm::Settings {
             SpawnPolicy::Periodic => mpm::SpawnPolicy::Periodic,
         },
         async_factor: whole_factor(geometry.async_factor),
-        scoreboard: mpm.scoreboard_file.clone(),
         graceful_shutdown_timeout: mpm.graceful_shutdown_timeout,
         thread_stack_bytes: mpm.thread_stack_size,
         ..mpm::Settings::new(model)

@@ -90,7 +90,7 @@ pub struct Client {
 
 impl Client {
     /// Our end, for what is chosen by it; unspecified if it has no address, which no `<VirtualHost>` names.
-    fn local_or_unspecified(&self) -> SocketAddr {
+    pub(crate) fn local_or_unspecified(&self) -> SocketAddr {
         self.local.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
     }
 }

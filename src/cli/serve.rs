@@ -16,6 +16,7 @@ use super::{complain, in_url};
 use crate::config::geometry::Model;
 use crate::config::{Config, FolderOptions, Loaded};
 use crate::program::{self, Prepared, Surroundings, WebProgram};
+use crate::scoreboard;
 
 /// Serve a folder, without a configuration file
 #[derive(Args, Clone, Debug)]
@@ -80,6 +81,7 @@ fn try_run(serve: Serve) -> Result<(), String> {
     let Loaded { config, .. } = load().map_err(|mistakes| mistakes.to_string())?;
     let mut prepared: Prepared = program::prepare(config, &listeners, true)?;
     prepared.plan.settings.credentials = owner(&folder);
+    prepared.plan.settings.scoreboard = scoreboard::place_for_port(real.port());
     greet(&folder, real, model, &prepared);
     program::log_panics(&prepared.server);
     let surroundings = Surroundings { on_terminal: true, detached: None };

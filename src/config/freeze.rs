@@ -251,6 +251,7 @@ fn freeze_server<'d>(
     Server {
         root: settings.root.clone(),
         runtime_dir: settings.runtime_dir.clone(),
+        runtime_dir_is_written: settings.runtime_dir_is_written,
         mpm: freeze_mpm(settings, model, found),
         user: settings.unixd.user().and_then(|(name, span)| user(name, span, found)),
         group: settings.unixd.group().and_then(|(name, span)| group(name, span, found)),

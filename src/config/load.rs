@@ -65,11 +65,13 @@ pub(super) fn load(source: &Source) -> Draft {
     let start = Start { definitions, server_root: source.root.clone() };
     let reading = herdgate_conf::read(&inputs(source), start, &mut modules);
 
+    let runtime_dir_is_written = reading.runtime_dir.is_some();
     let runtime_dir = reading.runtime_dir.unwrap_or_else(|| PathBuf::from("logs"));
     // A relative ServerRoot is relative to where the server was started, and must survive `chdir`.
     let root = std::path::absolute(&reading.server_root).unwrap_or(reading.server_root);
     let server = ServerSettings {
         runtime_dir: root.join(runtime_dir),
+        runtime_dir_is_written,
         root: root.clone(),
         ..ServerSettings::default()
     };

@@ -76,6 +76,8 @@ pub struct Server {
     pub root: PathBuf,
     /// `DefaultRuntimeDir`, absolute.
     pub runtime_dir: PathBuf,
+    /// Somebody has written it.
+    pub runtime_dir_is_written: bool,
     /// How many processes and threads, what they listen on, what stands before accept.
     pub mpm: Mpm,
     /// `User`, if it was set.
@@ -119,7 +121,7 @@ pub struct Mpm {
     pub thread_stack_size: Option<usize>,
     /// `PidFile`, absolute.
     pub pid_file: PathBuf,
-    /// `ScoreBoardFile`, absolute; `None` is memory without a name.
+    /// `ScoreBoardFile`, absolute; `None` is a file that the program places, see [`crate::scoreboard`].
     pub scoreboard_file: Option<PathBuf>,
 }
 

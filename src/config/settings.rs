@@ -24,6 +24,8 @@ pub struct ServerSettings {
     pub root: PathBuf,
     /// DefaultRuntimeDir, absolute: for lock files and sockets.
     pub runtime_dir: PathBuf,
+    /// Somebody has written it.
+    pub runtime_dir_is_written: bool,
     /// core
     pub core: core::Server,
     /// mod_mime

@@ -230,7 +230,7 @@ impl Mpm {
         self.pid_file.as_deref()
     }
 
-    /// `ScoreBoardFile`, absolute; `None` is memory without a name.
+    /// `ScoreBoardFile`, absolute; `None` is a file that the program places.
     pub fn scoreboard_file(&self) -> Option<&Path> {
         self.scoreboard_file.as_deref()
     }
@@ -591,8 +591,10 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: None,
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "A file to keep the scoreboard in, so that other programs can read it. Without one \
-               it is memory without a name.",
+        docs: "The file that the scoreboard is kept in, for herdgate top and other programs to \
+               read. Unless it is written, it is in DefaultRuntimeDir if that is, else in \
+               /run/herdgate (root), $XDG_RUNTIME_DIR/herdgate or /dev/shm, named after the pid \
+               file.",
         apply: |settings, args| {
             settings.mpm.scoreboard_file = Some(args.path()?);
             Ok(())

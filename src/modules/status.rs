@@ -1,4 +1,4 @@
-//! mod_status, so far its switch: the scoreboard always keeps what `ExtendedStatus On` asks for.
+//! mod_status, so far its switch: with `ExtendedStatus On` each request is put on the scoreboard in words.
 
 use herdgate_conf::{Directive, Overrides};
 
