@@ -4,8 +4,8 @@
 //! model from the folder and through an `httpd.conf`, and crawled by several clients on keep-alive connections:
 //!
 //! 1. every link is followed, and every body compared with its file, byte for byte;
-//! 2. the same once more, while the server restarts gracefully ten times: not one request may need a second try;
-//! 3. the same once more, while children are killed: only requests on connections that a killed child held may.
+//! 2. again and again, while the server restarts gracefully ten times: not one request may need a second try;
+//! 3. again and again, while children are killed: only requests on connections that a killed child held may.
 //!
 //! `HERDGATE_CRAWL=all` follows all links of the site instead of the first [`PAGES_MAX`]; `HERDGATE_SITE` names another
 //! folder. The numbers are printed: `cargo test --test real_site -- --nocapture`.
@@ -24,7 +24,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::client::{Answer, Client};
-use support::processes::{children_of, clients_of, freeze};
+use support::processes::{children_of, clients_of, freeze, sockets_of};
 use support::serve::Serving;
 use support::{Server, Site, skipped, wait_until};
 use tempfile::TempDir;
@@ -33,6 +33,8 @@ use tempfile::TempDir;
 const PAGES_MAX: usize = 600;
 /// Clients that crawl at the same time.
 const CRAWLERS: usize = 6;
+/// Documents fetched before each restart and each kill, and after the last.
+const PAGES_BETWEEN: usize = 60;
 const RESTARTS: usize = 10;
 const KILLS: usize = 5;
 /// A request that fails so often has not met a dying child by chance.
@@ -75,9 +77,10 @@ fn crawl_under(model: &'static str) {
     let restarted = Crawl::new(server.address(), folder);
     restarted.run(|| {
         for _ in 0..RESTARTS {
-            restarted.let_pass(restarted.budget / (RESTARTS + 2));
+            restarted.let_pass(PAGES_BETWEEN);
             server.graceful_restart();
         }
+        restarted.let_pass(PAGES_BETWEEN);
     });
     restarted.report(model, &format!("through a configuration, {RESTARTS} graceful restarts"));
     restarted.assert_retries(0);
@@ -104,8 +107,8 @@ fn sizes(model: &str) -> &'static str {
 fn kill_children(crawl: &Crawl<'_>, server: &Server) {
     let port = server.address().port();
     for _ in 0..KILLS {
-        crawl.let_pass(crawl.budget / (KILLS + 2));
-        let Some((child, _)) = busiest_child(server.pid(), port) else { return };
+        crawl.let_pass(PAGES_BETWEEN);
+        let child = busiest_child(server.pid());
         freeze(child); // It accepts no more, so that the list is complete.
         let held = clients_of(child, port);
         crawl.state().may_fail.extend(&held);
@@ -113,14 +116,13 @@ fn kill_children(crawl: &Crawl<'_>, server: &Server) {
         kill(child, Signal::SIGKILL).unwrap();
         wait_until("the child has gone", || !children_of(server.pid()).contains(&child));
     }
+    crawl.let_pass(PAGES_BETWEEN);
 }
 
-/// The child with the most connections.
-fn busiest_child(supervisor: Pid, port: u16) -> Option<(Pid, usize)> {
-    children_of(supervisor)
-        .into_iter()
-        .map(|child| (child, clients_of(child, port).len()))
-        .max_by_key(|(_, connections)| *connections)
+/// The child with the most connections: all have the same sockets beside them.
+fn busiest_child(supervisor: Pid) -> Pid {
+    let children = children_of(supervisor).into_iter();
+    children.max_by_key(|child| sockets_of(*child).len()).expect("a server has children")
 }
 
 // --- the site ---
@@ -197,17 +199,25 @@ struct State {
     /// Answers by status.
     statuses: BTreeMap<u16, usize>,
     wrong: Vec<String>,
+    /// How often all links were followed to their end, before the last lap.
+    laps: usize,
+    /// Nothing disturbs the server any more: this lap is the last one.
+    last_lap: bool,
     /// Nobody may start anything any more: a crawler has panicked.
     given_up: bool,
 }
 
+impl State {
+    fn begin_lap(&mut self) {
+        self.seen = HashSet::from(["/".to_owned()]);
+        self.waiting = VecDeque::from(["/".to_owned()]);
+    }
+}
+
 impl<'a> Crawl<'a> {
     fn new(address: SocketAddr, folder: &'a Path) -> Self {
-        let state = State {
-            waiting: VecDeque::from(["/".to_owned()]),
-            seen: HashSet::from(["/".to_owned()]),
-            ..State::default()
-        };
+        let mut state = State::default();
+        state.begin_lap();
         Self {
             address,
             folder,
@@ -219,7 +229,7 @@ impl<'a> Crawl<'a> {
         }
     }
 
-    /// Follows all links, while `meanwhile` disturbs the server.
+    /// Follows all links, and again from the beginning for as long as `meanwhile` disturbs the server.
     fn run(&self, meanwhile: impl FnOnce()) {
         std::thread::scope(|scope| {
             let crawlers: Vec<_> = (0..CRAWLERS)
@@ -231,7 +241,11 @@ impl<'a> Crawl<'a> {
                     })
                 })
                 .collect();
+            let given_up = GivesUpOnPanic(self);
             meanwhile();
+            drop(given_up);
+            self.state().last_lap = true;
+            self.changed.notify_all();
             crawlers.into_iter().for_each(|crawler| crawler.join().unwrap());
         });
         let state = self.state();
@@ -247,11 +261,11 @@ impl<'a> Crawl<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until so many more documents were fetched, or the crawl is over.
+    /// Waits until so many more documents were fetched.
     fn let_pass(&self, documents: usize) {
         let until = self.done.load(Relaxed) + documents;
         let mut state = self.state();
-        while self.done.load(Relaxed) < until && !is_over(&state) {
+        while self.done.load(Relaxed) < until && !state.given_up {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -278,16 +292,25 @@ impl<'a> Crawl<'a> {
         }
     }
 
-    /// The next document, or `None` when nobody can find any more.
+    /// The next document, or `None` when nobody can find any more and the last lap is run.
     fn next_path(&self) -> Option<String> {
         let mut state = self.state();
         loop {
-            if is_over(&state) {
+            if state.given_up {
                 return None;
             }
             if let Some(path) = state.waiting.pop_front() {
                 state.busy += 1;
                 return Some(path);
+            }
+            if state.busy == 0 {
+                if state.last_lap {
+                    return None;
+                }
+                state.laps += 1;
+                state.begin_lap();
+                self.changed.notify_all();
+                continue;
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -350,8 +373,9 @@ impl<'a> Crawl<'a> {
     fn report(&self, model: &str, what: &str) {
         let state = self.state();
         println!(
-            "{model}, {what}: {} documents, {} bytes, answers {:?}, {} retries, connections held by killed children {:?}",
+            "{model}, {what}: {} documents in {} laps, {} bytes, answers {:?}, {} retries, connections held by killed children {:?}",
             self.done.load(Relaxed),
+            state.laps + 1,
             self.bytes.load(Relaxed),
             state.statuses,
             state.retries.len(),
@@ -368,7 +392,11 @@ impl<'a> Crawl<'a> {
     /// A killed child takes along what it had in flight: at most one request for each connection that it held.
     fn assert_retries_only_where_allowed(&self) {
         let state = self.state();
-        assert_eq!(state.kills.len(), KILLS, "the crawl was over too soon");
+        assert_eq!(state.kills.len(), KILLS);
+        assert!(
+            state.kills.iter().sum::<usize>() > 0,
+            "nobody held a connection when it was killed"
+        );
         let mut failed = HashSet::new();
         for (what, port) in &state.retries {
             assert!(state.may_fail.contains(port), "no killed child held the connection of {what}");
@@ -376,10 +404,6 @@ impl<'a> Crawl<'a> {
         }
         assert!(state.retries.len() <= state.kills.iter().sum());
     }
-}
-
-fn is_over(state: &State) -> bool {
-    state.given_up || (state.waiting.is_empty() && state.busy == 0)
 }
 
 /// A crawler that panics must not leave the others waiting for what it would have found.

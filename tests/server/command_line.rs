@@ -186,7 +186,7 @@ fn k_controls_a_server_in_the_background() {
 
         let said = server.control("stop");
         assert_eq!(said.code, Some(0));
-        assert!(said.stderr.contains("not running"), "{}", said.stderr);
+        assert!(said.stdout.contains("not running"), "{}", said.stdout);
 
         let said = server.control("start");
         assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{model}");

@@ -99,7 +99,7 @@ on_every_mpm!(log_files_are_opened_again_at_a_graceful_restart, |server| {
     server.get("/before");
     server.wait_for_access("/before");
     std::fs::rename(server.path("logs/access_log"), server.path("logs/access_log.1")).unwrap();
-    server.graceful_restart();
+    server.graceful_restart_to_the_end();
     server.get("/after");
     server.wait_for_access("/after");
     assert!(!server.text("logs/access_log.1").contains("/after"));

@@ -1,7 +1,11 @@
 //! # The command line: a run of the binary that ends by itself, and what it said
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
+
+use super::PATIENCE;
 
 /// The binary under test.
 pub(crate) fn herdgate() -> &'static str {
@@ -17,13 +21,21 @@ pub(crate) struct Said {
     pub(crate) stderr: String,
 }
 
-/// Runs the binary to its end.
-pub(crate) fn run<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Said {
-    let output = Command::new(herdgate())
+/// Runs the binary to its end. A server that it leaves in the background must not hold on to its output: whoever reads
+/// that, a shell or an ssh session, would wait for ever.
+#[track_caller]
+pub(crate) fn run<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Said {
+    let process = Command::new(herdgate())
         .args(arguments)
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .expect("the binary runs");
+    let (tell, output) = channel();
+    super::thread(move || tell.send(process.wait_with_output()));
+    let output = output.recv_timeout(PATIENCE).expect("it ends, and so does its output");
+    let output = output.expect("the output can be read");
     Said {
         code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

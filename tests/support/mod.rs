@@ -172,6 +172,7 @@ impl Site {
              LogFormat \"%h %l %u %t \\\"%r\\\" %>s %b \\\"%{{Referer}}i\\\" \\\"%{{User-Agent}}i\\\"\" combined\n\
              CustomLog logs/access_log combined\n\
              TypesConfig mime.types\n\
+             KeepAliveTimeout 300\n\
              DocumentRoot \"{documents}\"\n\
              {sizes}\n\
              {directives}",
@@ -385,9 +386,19 @@ impl Server {
         kill(self.pid(), signal).unwrap();
     }
 
-    /// USR1, and waits until the next generation serves. The former one may still finish what it has begun.
+    /// USR1, and waits until the next generation serves. The former one may still finish what it has begun, and for a
+    /// moment even take a new connection.
     pub(crate) fn graceful_restart(&mut self) {
         self.restart(Signal::SIGUSR1);
+    }
+
+    /// As [`graceful_restart`](Self::graceful_restart), and waits until the former generation has gone.
+    pub(crate) fn graceful_restart_to_the_end(&mut self) {
+        let before = self.children();
+        self.graceful_restart();
+        wait_until("the former children have gone", || {
+            !self.children().iter().any(|child| before.contains(child))
+        });
     }
 
     /// Sends a signal that restarts, and waits until the next generation serves.

@@ -51,7 +51,7 @@ pub(crate) fn clients_of(pid: Pid, port: u16) -> HashSet<u16> {
 }
 
 /// The numbers of the sockets that a process has open.
-fn sockets_of(pid: Pid) -> HashSet<String> {
+pub(crate) fn sockets_of(pid: Pid) -> HashSet<String> {
     let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return HashSet::new() };
     descriptors
         .flatten()
