@@ -113,6 +113,12 @@ sys::shared! {
         pub stage: AtomicU32,
         /// Workers of each child; the slots beyond are for a later generation with more.
         pub threads_per_child: AtomicU32,
+        /// The most children that may take new connections.
+        pub children_max: AtomicU32,
+        /// Connections that wait in the kernel's queues, of all listeners together, as of the last beat.
+        pub queue_waiting: AtomicU32,
+        /// How many of them the kernel would let wait.
+        pub queue_limit: AtomicU32,
     }
 }
 
@@ -201,6 +207,43 @@ const DETAIL_FIELDS: [usize; 3] = [48, 64, 128];
 const _: () = assert!(size_of::<Detail>() == 256, "four cache lines");
 const _: () =
     assert!(8 + DETAIL_FIELDS[0] + DETAIL_FIELDS[1] + DETAIL_FIELDS[2] == DETAIL_WORDS * 8);
+
+/// Words about the server as a whole, each a record like [`Detail`]: its name as the client, its text as the request.
+/// Written by the supervisor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Label {
+    /// What stands before accept.
+    Gate = 0,
+    /// Where it listens.
+    Listen = 1,
+}
+/// Room for labels.
+const LABELS: usize = 4;
+
+impl Label {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Gate => "gate",
+            Self::Listen => "listen",
+        }
+    }
+}
+
+impl Detail {
+    fn write(&self, since_ms: u64, client: &[u8], host: &[u8], request: &[u8]) {
+        let mut bytes = [0_u8; DETAIL_WORDS * 8];
+        bytes[..8].copy_from_slice(&since_ms.to_le_bytes());
+        let mut start = 8;
+        for (text, width) in [client, host, request].into_iter().zip(DETAIL_FIELDS) {
+            let length = text.len().min(width - 1);
+            bytes[start] = u8::try_from(length).unwrap_or(0);
+            bytes[start + 1..][..length].copy_from_slice(&text[..length]);
+            start += width;
+        }
+        let (chunks, _rest) = bytes.as_chunks::<8>();
+        seqlock::write(&self.sequence, &self.words, |index| u64::from_le_bytes(chunks[index]));
+    }
+}
 
 /// How far a server is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -362,6 +405,7 @@ struct Layout {
     slots: usize,
     details: usize,
     gates: usize,
+    labels: usize,
     total: usize,
 }
 
@@ -372,8 +416,9 @@ impl Layout {
         let slots_at = children_at + children * size_of::<ChildRecord>();
         let details = slots_at + slots * size_of::<Slot>();
         let gates = details + slots * size_of::<Detail>();
-        let total = gates + children * size_of::<GateRecord>();
-        Self { global, children: children_at, slots: slots_at, details, gates, total }
+        let labels = gates + children * size_of::<GateRecord>();
+        let total = labels + LABELS * size_of::<Detail>();
+        Self { global, children: children_at, slots: slots_at, details, gates, labels, total }
     }
 }
 
@@ -401,12 +446,13 @@ impl Scoreboard {
 
     fn write_header(&self, slots: usize) {
         let header: &Header = self.mapping.get(0).expect("the mapping begins with its header");
-        let areas: [(&str, usize, usize, usize); 5] = [
+        let areas: [(&str, usize, usize, usize); 6] = [
             ("global", self.layout.global, size_of::<Global>(), 1),
             ("child", self.layout.children, size_of::<ChildRecord>(), self.children),
             ("slot", self.layout.slots, size_of::<Slot>(), slots),
             ("detail", self.layout.details, size_of::<Detail>(), slots),
             ("gate", self.layout.gates, size_of::<GateRecord>(), self.children),
+            ("label", self.layout.labels, size_of::<Detail>(), LABELS),
         ];
         for (area, (name, offset, stride, count)) in header.areas.iter().zip(areas) {
             for (cell, byte) in area.name.iter().zip(name.bytes()) {
@@ -448,6 +494,13 @@ impl Scoreboard {
             .slice(self.layout.slots, self.children * self.slots_per_child)
             .expect("laid out at creation");
         &all[child * self.slots_per_child..][..self.slots_per_child]
+    }
+
+    /// Says something about the server that numbers cannot: a text, cut to 127 bytes.
+    pub(crate) fn set_label(&self, label: Label, text: &str) {
+        let all: &[Detail] =
+            self.mapping.slice(self.layout.labels, LABELS).expect("laid out at creation");
+        all[label as usize].write(0, label.name().as_bytes(), b"", text.as_bytes());
     }
 
     fn details(&self, child: usize) -> &[Detail] {
@@ -634,19 +687,7 @@ impl SlotWriter<'_> {
     /// Says in words what the worker is busy with from now on. Texts are cut to 47, 63 and 127 bytes. No allocation,
     /// no system call: some forty stores into the worker's own cache lines.
     pub fn describe(&self, now: Moment, client: &[u8], host: &[u8], request: &[u8]) {
-        let mut bytes = [0_u8; DETAIL_WORDS * 8];
-        bytes[..8].copy_from_slice(&now.millis().to_le_bytes());
-        let mut start = 8;
-        for (text, width) in [client, host, request].into_iter().zip(DETAIL_FIELDS) {
-            let length = text.len().min(width - 1);
-            bytes[start] = u8::try_from(length).unwrap_or(0);
-            bytes[start + 1..][..length].copy_from_slice(&text[..length]);
-            start += width;
-        }
-        let (chunks, _rest) = bytes.as_chunks::<8>();
-        seqlock::write(&self.detail.sequence, &self.detail.words, |index| {
-            u64::from_le_bytes(chunks[index])
-        });
+        self.detail.write(now.millis(), client, host, request);
     }
 }
 

@@ -40,7 +40,7 @@ use crate::gate::Gate;
 use crate::listen::Listeners;
 use crate::maintenance::{Decision, Limits, Load, SpawnRate};
 use crate::saturation::{self, Saturation, Work};
-use crate::scoreboard::{Scoreboard, Stage, State};
+use crate::scoreboard::{Label, Scoreboard, Stage, State};
 use crate::{
     Model, Moment, Service, Settings, SpawnPolicy, event, memory, prefork, recycling, worker,
 };
@@ -449,9 +449,21 @@ impl<P: Program> Supervisor<P> {
         global.threads_per_child.store(settings.threads_per_child, Relaxed);
         let wanted = settings.start_children.max(children_before).min(settings.max_children);
         let started = self.spawn(wanted);
+        self.note_queue();
+        self.label_scoreboard();
         self.scoreboard.set_stage(Stage::Serving);
         self.program.notice(Notice::Resuming);
         started == wanted
+    }
+
+    /// Says on the scoreboard what stands before accept, and where.
+    fn label_scoreboard(&self) {
+        self.scoreboard.set_label(Label::Gate, &self.settings().gate.to_string());
+        let listeners = self.generation.plan.listeners.iter();
+        let mut addresses: Vec<String> =
+            listeners.map(|(_, listener)| listener.address().to_string()).collect();
+        addresses.dedup(); // Each bucket has its own listener.
+        self.scoreboard.set_label(Label::Listen, &addresses.join(" "));
     }
 
     /// Forks so many children, as far as there are places, and says how many.
@@ -616,6 +628,7 @@ impl<P: Program> Supervisor<P> {
 
     fn maintain(&mut self) -> Life {
         let now = Moment::now();
+        self.note_queue();
         let load = self.load(now);
         self.replace_old();
         self.watch_saturation(load, now);
@@ -703,6 +716,18 @@ impl<P: Program> Supervisor<P> {
             }
             saturation::News::Over(lasted) => self.program.notice(Notice::SaturationOver(lasted)),
         }
+    }
+
+    /// How many connections wait to be accepted, and how many children may come to help, for whoever looks.
+    fn note_queue(&self) {
+        let global = self.scoreboard.global();
+        let listeners = self.generation.plan.listeners.iter();
+        let queues: Vec<_> = listeners
+            .filter_map(|(_, listener)| sys::net::listen_queue(listener.as_fd()).ok())
+            .collect();
+        global.queue_waiting.store(queues.iter().map(|queue| queue.waiting).sum(), Relaxed);
+        global.queue_limit.store(queues.iter().map(|queue| queue.limit).sum(), Relaxed);
+        global.children_max.store(self.settings().max_children, Relaxed);
     }
 
     /// What the workers are busy with, and what more of them would cost.

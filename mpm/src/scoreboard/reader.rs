@@ -30,8 +30,8 @@ use sys::shared::{SharedMapping, SharedView};
 
 pub use super::life::{Facts, Life};
 use super::{
-    AREAS_MAX, Area, ChildRecord, DETAIL_WORDS, Detail, Global, Header, LAYOUT_VERSION, MAGIC,
-    Scoreboard, Slot as SlotRecord, seqlock,
+    AREAS_MAX, Area, ChildRecord, DETAIL_WORDS, Detail, GateRecord, Global, Header, LAYOUT_VERSION,
+    MAGIC, Scoreboard, Slot as SlotRecord, seqlock, waits,
 };
 pub use super::{Description, Stage, State};
 use crate::{Model, Moment};
@@ -176,6 +176,10 @@ pub struct Snapshot {
     pub server: Server,
     /// All places for children, free ones included.
     pub children: Vec<Child>,
+    /// What stands before accept, in words; empty if it is not told.
+    pub gate: String,
+    /// Where it listens, in words; empty if it is not told.
+    pub listen: String,
 }
 
 /// The server as a whole. See [`Global`] for what the numbers mean.
@@ -193,6 +197,10 @@ pub struct Server {
     pub model: Option<Model>,
     pub generation: u32,
     pub threads_per_child: u32,
+    pub children_max: u32,
+    pub queue_waiting: u32,
+    /// 0: nobody has looked at the queue.
+    pub queue_limit: u32,
     pub started_unix_secs: u64,
     pub restarted_unix_secs: u64,
     pub children_forked: u64,
@@ -211,6 +219,9 @@ impl Default for Server {
             model: None,
             generation: 0,
             threads_per_child: 0,
+            children_max: 0,
+            queue_waiting: 0,
+            queue_limit: 0,
             started_unix_secs: 0,
             restarted_unix_secs: 0,
             children_forked: 0,
@@ -239,6 +250,8 @@ pub struct Child {
     pub loop_waited_ms: u64,
     pub loop_waits_since_ms: u64,
     pub at_gate: AtGate,
+    /// `None`: the server does not tell.
+    pub gate: Option<Gate>,
     pub slots: Vec<Slot>,
 }
 
@@ -283,6 +296,18 @@ pub enum AtGate {
     Waiting,
     /// Let in.
     Inside,
+}
+
+/// How a child fares at the gate. See [`GateRecord`] for what the numbers mean.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field of GateRecord with its name")]
+pub struct Gate {
+    pub acquisitions: u64,
+    pub contended: u64,
+    pub after_death: u64,
+    pub waited: Duration,
+    /// Waits by length: see [`waits`](super::waits).
+    pub waits: Vec<u64>,
 }
 
 /// One worker's line. See [`SlotRecord`](super::Slot) for what the numbers mean.
@@ -357,6 +382,8 @@ struct Table {
     children: Span,
     slots: Span,
     details: Span,
+    gates: Span,
+    labels: Span,
 }
 
 /// An array of records within the memory.
@@ -384,6 +411,8 @@ impl Table {
             children: needed("child")?,
             slots: needed("slot")?,
             details: Span::find(memory, "detail").unwrap_or_default(),
+            gates: Span::find(memory, "gate").unwrap_or_default(),
+            labels: Span::find(memory, "label").unwrap_or_default(),
         };
         if table.slots_per_child() == 0 {
             return Err(Fault::Damaged("slot"));
@@ -493,7 +522,18 @@ fn snapshot<M: Memory>(memory: &M, table: &Table) -> Snapshot {
         taken: Some(Moment::now()),
         server: server(memory, table),
         children: children.collect(),
+        gate: label(memory, table, "gate"),
+        listen: label(memory, table, "listen"),
     }
+}
+
+/// The server's words under that name.
+fn label<M: Memory>(memory: &M, table: &Table, name: &str) -> String {
+    let all = (0..table.labels.count).filter_map(|nth| description(memory, table.labels, nth));
+    all.into_iter()
+        .find(|label| label.client == name)
+        .map(|label| label.request)
+        .unwrap_or_default()
 }
 
 fn server<M: Memory>(memory: &M, table: &Table) -> Server {
@@ -513,6 +553,9 @@ fn server<M: Memory>(memory: &M, table: &Table) -> Server {
         },
         generation: field!(global, Global.generation),
         threads_per_child: field!(global, Global.threads_per_child),
+        children_max: field!(global, Global.children_max),
+        queue_waiting: field!(global, Global.queue_waiting),
+        queue_limit: field!(global, Global.queue_limit),
         started_unix_secs: field!(global, Global.started_unix_secs),
         restarted_unix_secs: field!(global, Global.restarted_unix_secs),
         children_forked: field!(global, Global.children_forked),
@@ -548,8 +591,23 @@ fn child<M: Memory>(memory: &M, table: &Table, place: usize) -> Option<Child> {
             2 => AtGate::Inside,
             _ => AtGate::Away,
         },
+        gate: table.gates.record(memory, place).map(|record| gate(&record)),
         slots: slots.filter_map(|nth| slot(memory, table, nth)).collect(),
     })
+}
+
+fn gate<M: Memory>(record: &Record<'_, M>) -> Gate {
+    let bucket = size_of::<AtomicU64>();
+    let waits = (0..waits::BUCKETS)
+        .map(|nth| offset_of!(GateRecord, waits) + nth * bucket)
+        .map(|offset| record.load(offset, |record: &GateRecord| &record.waits[0]));
+    Gate {
+        acquisitions: field!(record, GateRecord.acquisitions),
+        contended: field!(record, GateRecord.contended),
+        after_death: field!(record, GateRecord.after_death),
+        waited: Duration::from_micros(field!(record, GateRecord.waited_micros)),
+        waits: waits.collect(),
+    }
 }
 
 fn slot<M: Memory>(memory: &M, table: &Table, nth: usize) -> Option<Slot> {
@@ -567,12 +625,12 @@ fn slot<M: Memory>(memory: &M, table: &Table, nth: usize) -> Option<Slot> {
         connections: field!(record, SlotRecord.connections),
         requests_here: field!(record, SlotRecord.requests_here),
         cpu: Duration::from_millis(u64::from(field!(record, SlotRecord.cpu_centisecs)) * 10),
-        description: is_present.then(|| description(memory, table, nth)).flatten(),
+        description: is_present.then(|| description(memory, table.details, nth)).flatten(),
     })
 }
 
-fn description<M: Memory>(memory: &M, table: &Table, nth: usize) -> Option<Description> {
-    let record = table.details.record(memory, nth).filter(|r| r.length >= size_of::<Detail>())?;
+fn description<M: Memory>(memory: &M, span: Span, nth: usize) -> Option<Description> {
+    let record = span.record(memory, nth).filter(|r| r.length >= size_of::<Detail>())?;
     let sequence = Place { memory, offset: record.start + offset_of!(Detail, sequence) };
     let words = record.start + offset_of!(Detail, words);
     let words: [u64; DETAIL_WORDS] =
@@ -611,6 +669,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::Label;
     use super::*;
 
     /// A scoreboard's file, with something on it.
@@ -622,6 +681,8 @@ mod tests {
         board.global().generation.store(5, Relaxed);
         board.children()[1].pid.store(42, Relaxed);
         board.children()[1].parked_idle.store(7, Relaxed);
+        board.gates()[1].entered_after(Duration::from_micros(5));
+        board.set_label(Label::Gate, "exclusive");
         let writer = board.writer(1, 2);
         writer.started(5, moment(100));
         writer.describe(moment(200), b"::1", b"example.org", b"GET / HTTP/1.1");
@@ -647,6 +708,10 @@ mod tests {
             assert_eq!(description.request, "GET / HTTP/1.1");
             assert_eq!(description.since_ms, 200);
             assert_eq!(child.slots[0].description, None);
+            let gate = child.gate.as_ref().unwrap();
+            assert_eq!((gate.acquisitions, gate.contended), (1, 1));
+            assert_eq!((gate.waited, gate.waits[5]), (Duration::from_micros(5), 1));
+            assert_eq!((snapshot.gate.as_str(), snapshot.listen.as_str()), ("exclusive", ""));
         };
         check(board.snapshot());
         check(Reader::open(&path).unwrap().snapshot());
