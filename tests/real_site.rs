@@ -10,6 +10,8 @@
 //! `HERDGATE_CRAWL=all` follows all links of the site instead of the first [`PAGES_MAX`]; `HERDGATE_SITE` names another
 //! folder. The numbers are printed: `cargo test --test real_site -- --nocapture`.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by failing")]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
@@ -372,15 +374,13 @@ impl<'a> Crawl<'a> {
 
     fn report(&self, model: &str, what: &str) {
         let state = self.state();
-        println!(
-            "{model}, {what}: {} documents in {} laps, {} bytes, answers {:?}, {} retries, connections held by killed children {:?}",
-            self.done.load(Relaxed),
-            state.laps + 1,
-            self.bytes.load(Relaxed),
-            state.statuses,
-            state.retries.len(),
-            state.kills,
-        );
+        let (documents, bytes) = (self.done.load(Relaxed), self.bytes.load(Relaxed));
+        let (laps, retries) = (state.laps + 1, state.retries.len());
+        eprintln!("{model}, {what}: {documents} documents, {bytes} bytes, {laps} laps");
+        eprintln!("    answers by status: {:?}; retries: {retries}", state.statuses);
+        if !state.kills.is_empty() {
+            eprintln!("    connections that the killed children held: {:?}", state.kills);
+        }
         assert!(self.done.load(Relaxed) > 50, "that was no site");
     }
 

@@ -32,7 +32,8 @@ on_every_mpm!(
         server.get("/nothing");
         wait_until("both lines", || server.text("logs/own_log").lines().count() == 2);
         let own = server.text("logs/own_log");
-        assert!(own.starts_with("HEAD /index.html?x HTTP/1.1 200 0\n"), "{own}");
+        // In either order: two connections, two children perhaps.
+        assert!(own.contains("HEAD /index.html?x HTTP/1.1 200 0\n"), "{own}");
         assert!(own.contains("GET /nothing HTTP/1.1 404 "), "{own}");
         let common = server.text("logs/common_log");
         assert!(common.contains("] \"HEAD /?x HTTP/1.1\" 200 -\n"), "{common}");

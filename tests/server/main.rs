@@ -15,6 +15,8 @@
 //! | `folder` | `herdgate serve` |
 //! | `slow` | a disk that takes its time |
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by failing")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -14,6 +14,7 @@
 //! - Works as root, where children run as `nobody`, and as an ordinary user.
 
 #![allow(dead_code, reason = "each test program uses its part of this module")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by failing")]
 
 pub(crate) mod client;
 pub(crate) mod command;
