@@ -1011,10 +1011,11 @@ impl<P: Program> Supervisor<P> {
         for place in 0..self.children.len() {
             self.tell_to_finish(place);
         }
+        self.bury_killed();
         while self.children.iter().any(Option::is_some) && Moment::now() < until {
-            self.bury_killed();
             let signal = self.wait_for_signal(until.min(Moment::now() + MAINTENANCE_EVERY), None);
             self.postpone(signal);
+            self.bury_killed();
         }
         for child in self.children.iter().flatten() {
             self.program.notice(Notice::Killed(child.pid));

@@ -1,0 +1,325 @@
+//! Every gate under every model: it survives its holder, starves no listener, and loses nothing.
+//!
+//! The server is `examples/gates.rs`, which answers one byte with one byte and closes. Who stands where is read from
+//! its scoreboard, from outside.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::HashSet;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child as Process, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use herdgate_mpm::scoreboard::reader::{AtGate, Child, Reader, Snapshot};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+const MODELS: [&str; 3] = ["prefork", "worker", "event"];
+const MUTEXES: [&str; 5] = ["pthread", "fcntl", "flock", "sysvsem", "posixsem"];
+const COUNTED: [&str; 2] = ["2-sysvsem", "2-posixsem"];
+const OPEN: [&str; 2] = ["none", "exclusive"];
+const CHILDREN: usize = 3;
+/// Long enough for the slowest machine: it is only ever waited out by a test that fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running server, ended with its children when the test is over.
+struct Server {
+    process: Process,
+    stdout: BufReader<ChildStdout>,
+    addresses: Vec<SocketAddr>,
+    board: Reader,
+    _folder: tempfile::TempDir,
+}
+
+impl Server {
+    fn start(model: &str, gate: &str) -> Self {
+        Self::start_as(model, gate, None)
+    }
+
+    fn start_as(model: &str, gate: &str, user: Option<&str>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let board = folder.path().join("scoreboard");
+        let mut process = Command::new(example_path())
+            .args(["serve", model, gate])
+            .arg(&board)
+            .arg(CHILDREN.to_string())
+            .args(user)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let addresses = line.split_whitespace().map(|address| address.parse().unwrap()).collect();
+        wait_until("there is a scoreboard", || Reader::open(&board).is_ok());
+        let board = Reader::open(&board).unwrap();
+        Self { process, stdout, addresses, board, _folder: folder }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.process.id().cast_signed()), signal).unwrap();
+    }
+
+    /// The scoreboard, once it looks as it should.
+    fn once(&self, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Snapshot {
+        let mut snapshot = self.board.snapshot();
+        wait_until(what, || {
+            snapshot = self.board.snapshot();
+            holds(&snapshot)
+        });
+        snapshot
+    }
+
+    /// All children, once so many of them stand inside and all others queue.
+    fn once_queued(&self, inside: usize) -> Vec<Child> {
+        let snapshot = self.once("the children stand at the gate", |snapshot| {
+            count(snapshot, AtGate::Inside) == inside
+                && count(snapshot, AtGate::Waiting) == CHILDREN - inside
+        });
+        snapshot.children
+    }
+
+    /// Waits for the end of the server and of all its children: all hold its standard output.
+    fn wait_for_the_end(mut self) {
+        self.stdout.read_to_end(&mut Vec::new()).unwrap();
+        assert!(self.process.wait().unwrap().success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = kill(Pid::from_raw(self.process.id().cast_signed()), Signal::SIGTERM);
+        let _ = self.process.wait();
+    }
+}
+
+fn count(snapshot: &Snapshot, at: AtGate) -> usize {
+    snapshot.children.iter().filter(|child| child.is_present() && child.at_gate == at).count()
+}
+
+/// Cargo builds examples beside the folder of the test binaries.
+fn example_path() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent().unwrap().parent().unwrap().join("examples/gates")
+}
+
+/// Asks again until it holds. What is waited for is sure to come, or the test fails; the pause only saves CPU time.
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// One connection, from its start to the answer. A connection that is refused is a failure at once: that the server
+/// listens does not hang on any child.
+fn ask(address: SocketAddr, patience: Duration) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(address).expect("the server listens");
+    stream.set_read_timeout(Some(patience))?;
+    stream.write_all(b"?")?;
+    stream.read_exact(&mut [0])
+}
+
+/// Kills all who stand inside, and sees to it that the service goes on within a second.
+///
+/// A machine that is busy with other things can take a second for nothing, so the patience is had three times; a gate
+/// that stays shut fails them all.
+fn check_survives(model: &str, gate: &str, inside: usize) {
+    const WITHIN: Duration = Duration::from_secs(1);
+    let goes_on = (0..3).any(|_| {
+        let server = Server::start(model, gate);
+        let children = server.once_queued(inside);
+        for holder in children.iter().filter(|child| child.at_gate == AtGate::Inside) {
+            kill(Pid::from_raw(holder.pid), Signal::SIGKILL).unwrap();
+        }
+        let goes_on = server.addresses.iter().all(|address| ask(*address, WITHIN).is_ok());
+        if goes_on {
+            server.once_queued(inside); // No place was lost, and none was won.
+        }
+        goes_on
+    });
+    assert!(goes_on, "{model} {gate}");
+}
+
+#[test]
+fn the_accept_mutex_survives_its_holder() {
+    for model in MODELS {
+        for gate in MUTEXES {
+            check_survives(model, gate, 1);
+        }
+    }
+}
+
+#[test]
+fn the_counted_gate_survives_its_holders() {
+    for model in MODELS {
+        for gate in COUNTED {
+            check_survives(model, gate, 2);
+        }
+    }
+}
+
+#[test]
+fn a_robust_mutex_tells_of_the_death() {
+    let server = Server::start("prefork", "pthread");
+    let children = server.once_queued(1);
+    let holder = children.iter().find(|child| child.at_gate == AtGate::Inside).unwrap();
+    kill(Pid::from_raw(holder.pid), Signal::SIGKILL).unwrap();
+    server.once("somebody found it", |snapshot| {
+        snapshot.children.iter().any(|child| child.gate.after_death > 0)
+    });
+}
+
+/// Children that die while they queue take nothing along, and leave nothing behind.
+#[test]
+fn who_dies_in_the_queue_changes_nothing() {
+    for gate in MUTEXES {
+        let server = Server::start("prefork", gate);
+        let children = server.once_queued(1);
+        for child in children.iter().filter(|child| child.at_gate == AtGate::Waiting) {
+            kill(Pid::from_raw(child.pid), Signal::SIGKILL).unwrap();
+        }
+        let lost = |snapshot: &Snapshot| snapshot.server.children_lost == CHILDREN as u64 - 1;
+        server.once("they are buried", lost);
+        ask(server.addresses[0], PATIENCE).unwrap();
+        server.once_queued(1);
+    }
+}
+
+#[test]
+fn every_pair_serves_both_listeners_and_loses_nothing_under_prefork() {
+    check_matrix("prefork");
+}
+
+#[test]
+fn every_pair_serves_both_listeners_and_loses_nothing_under_worker() {
+    check_matrix("worker");
+}
+
+#[test]
+fn every_pair_serves_both_listeners_and_loses_nothing_under_event() {
+    check_matrix("event");
+}
+
+fn check_matrix(model: &str) {
+    for gate in OPEN.into_iter().chain(MUTEXES).chain(COUNTED) {
+        let server = Server::start(model, gate);
+        let failed = storm(&server, 0);
+        assert_eq!(failed, 0, "{model} {gate}: nobody was killed");
+        let failed = storm(&server, KILLS);
+        // A killed child costs what it was serving: at most one connection of each client.
+        assert!(failed <= KILLS * CLIENTS, "{model} {gate}: {failed} connections failed");
+    }
+}
+
+const CLIENTS: usize = 4;
+/// Fewer than the supervisor takes for a fault that forking faster does not mend.
+const KILLS: usize = 3;
+
+/// A thousand answered connections, half of them on each listener, with children killed in between. Says how many
+/// more were begun and got no answer.
+fn storm(server: &Server, kills: usize) -> usize {
+    const EACH: usize = 500;
+    let answered = [AtomicUsize::new(0), AtomicUsize::new(0)];
+    let failed = AtomicUsize::new(0);
+    let starved = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let listener = client % 2;
+            let (mine, other) = (&answered[listener], &answered[1 - listener]);
+            let (failed, starved, address) = (&failed, &starved, server.addresses[listener]);
+            let body = move || {
+                while mine.load(SeqCst) < EACH {
+                    if ask(address, PATIENCE).is_err() {
+                        failed.fetch_add(1, SeqCst);
+                    } else if mine.fetch_add(1, SeqCst) + 1 == EACH {
+                        // Both have as many clients, so both should be about as far.
+                        starved.store(other.load(SeqCst) < EACH / 10, SeqCst);
+                    }
+                }
+            };
+            std::thread::Builder::new().spawn_scoped(scope, body).unwrap();
+        }
+        let done = || answered.iter().map(|count| count.load(SeqCst)).sum::<usize>();
+        for kill_number in 1..=kills {
+            wait_until("connections are served", || done() >= kill_number * 2 * EACH / (kills + 1));
+            kill_one(server);
+        }
+    });
+    assert!(!starved.load(SeqCst), "one listener waited for the other");
+    failed.load(SeqCst)
+}
+
+/// Kills a child, one that stands inside if there is any.
+fn kill_one(server: &Server) {
+    wait_until("a child can be killed", || {
+        let snapshot = server.board.snapshot();
+        let present = snapshot.children.iter().filter(|child| child.is_present());
+        let victim = present.max_by_key(|child| child.at_gate == AtGate::Inside);
+        // It may be one that is dead already, and about to be buried.
+        victim.is_some_and(|victim| kill(Pid::from_raw(victim.pid), Signal::SIGKILL).is_ok())
+    });
+}
+
+#[test]
+fn generations_change_behind_every_gate() {
+    for gate in MUTEXES.into_iter().chain(COUNTED) {
+        let server = Server::start("prefork", gate);
+        for generation in 1..=2 {
+            server.signal(Signal::SIGUSR1);
+            server.once("the new children are alone", |snapshot| {
+                let mut present = snapshot.children.iter().filter(|child| child.is_present());
+                snapshot.server.generation == generation
+                    && present.all(|child| child.generation == generation)
+            });
+            ask(server.addresses[0], PATIENCE).unwrap();
+        }
+        server.signal(Signal::SIGWINCH);
+        server.wait_for_the_end();
+    }
+}
+
+#[test]
+fn no_semaphore_outlives_its_server() {
+    let before = semaphores();
+    let server = Server::start("prefork", "sysvsem");
+    server.once_queued(1);
+    server.signal(Signal::SIGUSR1);
+    server.once("there is a second generation", |snapshot| snapshot.server.generation == 1);
+    let during = &semaphores() - &before;
+    assert!(!during.is_empty());
+    server.signal(Signal::SIGTERM);
+    server.wait_for_the_end();
+    // Some are other tests' servers', which end as well.
+    wait_until("the semaphores are gone", || semaphores().is_disjoint(&during));
+}
+
+/// All System V semaphores of this machine, by number.
+fn semaphores() -> HashSet<String> {
+    let table = std::fs::read_to_string("/proc/sysvipc/sem").unwrap();
+    let number = |line: &str| line.split_whitespace().nth(1).unwrap().to_owned();
+    table.lines().skip(1).map(number).collect()
+}
+
+#[test]
+fn children_without_privileges_get_through_every_gate() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: only root can become somebody else");
+        return;
+    }
+    for gate in MUTEXES.into_iter().chain(COUNTED) {
+        let server = Server::start_as("prefork", gate, Some("nobody"));
+        for _ in 0..20 {
+            ask(server.addresses[0], PATIENCE).unwrap();
+        }
+        let snapshot = server.board.snapshot();
+        assert_eq!(snapshot.server.children_lost, 0, "{gate}");
+        let child = snapshot.children.iter().find(|child| child.is_present()).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.pid)).unwrap();
+        assert!(!status.contains("\nUid:\t0"), "{gate}");
+    }
+}
