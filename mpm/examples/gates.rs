@@ -221,12 +221,12 @@ impl Counts {
             differences(before, after, count).iter().sum()
         };
         let waits =
-            |bucket: usize| sum(&|child| child.gate.waits.get(bucket).copied().unwrap_or(0));
+            |bucket: usize| sum(&|child| child.gate.as_ref().map_or(0, |gate| gate.waits[bucket]));
         Self {
             accepted: differences(before, after, |child| child.accepted),
             wasted: sum(&|child| child.wakeups_wasted),
-            entered: sum(&|child| child.gate.acquisitions),
-            contended: sum(&|child| child.gate.contended),
+            entered: sum(&|child| child.gate.as_ref().map_or(0, |gate| gate.acquisitions)),
+            contended: sum(&|child| child.gate.as_ref().map_or(0, |gate| gate.contended)),
             waits: (0..waits::BUCKETS).map(waits).collect(),
         }
     }

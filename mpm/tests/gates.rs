@@ -170,7 +170,11 @@ fn a_robust_mutex_tells_of_the_death() {
     let holder = children.iter().find(|child| child.at_gate == AtGate::Inside).unwrap();
     kill(Pid::from_raw(holder.pid), Signal::SIGKILL).unwrap();
     server.once("somebody found it", |snapshot| {
-        snapshot.children.iter().any(|child| child.gate.after_death > 0)
+        snapshot
+            .children
+            .iter()
+            .filter_map(|child| child.gate.as_ref())
+            .any(|gate| gate.after_death > 0)
     });
 }
 

@@ -41,10 +41,42 @@ pub fn shortest(bucket: usize) -> Duration {
     Duration::from_micros(micros)
 }
 
+/// A wait that this share of all waits did not reach, or `None` if there were none: the median for 0.5. Exact to its
+/// bucket, of which the lower end is told.
+#[must_use]
+pub fn quantile(counts: &[u64], share: f64) -> Option<Duration> {
+    let total: u64 = counts.iter().sum();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a share of a count is within the count, and need not be exact to the last wait"
+    )]
+    let wanted = (total as f64 * share.clamp(0.0, 1.0)) as u64;
+    let mut seen = 0;
+    let reaches = |count: &u64| {
+        seen += count;
+        *count > 0 && seen > wanted.min(total - 1)
+    };
+    if total == 0 { None } else { counts.iter().position(reaches).map(shortest) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn quantiles_are_found_in_their_buckets() {
+        let mut counts = [0; BUCKETS];
+        assert_eq!(quantile(&counts, 0.5), None);
+        (counts[1], counts[9], counts[95]) = (50, 49, 1);
+        let micros = |share| quantile(&counts, share).unwrap().as_micros();
+        assert_eq!(
+            [0.0, 0.49, 0.5, 0.98, 0.99, 1.0].map(micros),
+            [1, 1, 10, 10, 29_360_128, 29_360_128]
+        );
+    }
 
     #[test]
     fn buckets_begin_where_the_picture_says() {
