@@ -13,6 +13,7 @@
 //! | `lifecycle` | restarts, stops, killed children, bad configurations, the pid file |
 //! | `command_line` | options, exit codes, messages |
 //! | `folder` | `herdgate serve` |
+//! | `gate` | which gate stands before accept, and what is said about it |
 //! | `slow` | a disk that takes its time |
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by failing")]
@@ -24,6 +25,7 @@ mod command_line;
 mod connections;
 mod files;
 mod folder;
+mod gate;
 mod hosts;
 mod lifecycle;
 mod logs;

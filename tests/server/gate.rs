@@ -1,0 +1,49 @@
+//! Which gate stands before accept, and what the log says about it. What gates do is tested beside them, in `mpm`.
+
+use nix::sys::signal::{Signal, kill};
+
+use crate::on_every_mpm;
+
+on_every_mpm!(the_gate_and_its_reason_are_said, |site| site.conf("LogLevel info"), |server| {
+    let line = server.wait_for_error("exclusive wakeups");
+    assert!(line.contains("because no Mutex line names a mechanism for mpm-accept"), "{line}");
+});
+
+on_every_mpm!(
+    every_accept_mutex_serves,
+    |site| site.conf("LogLevel info\nAcceptSerialization Off"),
+    |server| {
+        let line = server.wait_for_error("no gate");
+        assert!(line.contains("because AcceptSerialization says Off"), "{line}");
+        for mechanism in ["pthread", "fcntl", "flock", "sysvsem", "posixsem"] {
+            server.rewrite_conf(&format!("LogLevel info\nMutex {mechanism} mpm-accept"));
+            server.graceful_restart();
+            let line = server.wait_for_error(&format!("accept mutex by {mechanism}"));
+            assert!(line.contains("because a Mutex line names a mechanism"), "{line}");
+            assert_eq!(server.get("/").status, 200, "{mechanism}");
+        }
+    }
+);
+
+on_every_mpm!(
+    a_counted_gate_serves,
+    |site| site.conf("LogLevel info\nAcceptSerialization 2"),
+    |server| {
+        server.wait_for_error("counted gate by sysvsem: 2 at once");
+        assert_eq!(server.get("/").status, 200);
+    }
+);
+
+on_every_mpm!(
+    the_supervisor_opens_a_gate_that_the_kernel_does_not,
+    |site| site.conf("LogLevel info\nMutex posixsem mpm-accept"),
+    |server| {
+        server.get("/");
+        // One of them stands inside.
+        for child in server.children() {
+            kill(child, Signal::SIGKILL).unwrap();
+        }
+        assert_eq!(server.get("/").status, 200);
+        server.wait_for_error("died inside the accept gate, which is open again");
+    }
+);
