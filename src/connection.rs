@@ -383,6 +383,9 @@ impl WebConnection {
     fn go_on(&mut self, then: Then, turn: &mut Turn<'_, ThreadState>) -> Move {
         match then {
             Then::Next { begun, idle } => {
+                // Told to go while it was busy, it is idle only now: one more request, for a short time.
+                let idle =
+                    if turn.draining() || self.last { idle.min(LAST_CHANCE_MAX) } else { idle };
                 let wait = if begun { self.timeout() } else { idle };
                 let awaited = Awaited { until: turn.now() + wait, begun, kept: true };
                 if self.transport.has_unseen() {
