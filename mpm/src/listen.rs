@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
+use herdgate_sys as sys;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 /// Where to listen: one `Listen` line.
@@ -106,6 +107,22 @@ impl Listeners {
             // listen(2) again only changes the queue's length; a socket that refuses keeps the one it has.
             let _ = listener.socket.listen(0);
         }
+    }
+
+    /// Closes the sockets for all processes that share them, once nobody waits in their queues: from then on clients
+    /// are refused at once. Says whether that is done.
+    pub(crate) fn close_if_empty(&self) -> bool {
+        let waiting = |listener: &Arc<Listener>| {
+            sys::net::listen_queue(listener.as_fd()).is_ok_and(|queue| queue.waiting > 0)
+        };
+        if self.0.iter().any(waiting) {
+            return false;
+        }
+        for listener in self.0.iter() {
+            // A socket that is closed already has nothing to refuse.
+            let _ = listener.socket.shutdown(std::net::Shutdown::Read);
+        }
+        true
     }
 
     /// One of them.

@@ -55,6 +55,8 @@ const YOUNG: Duration = Duration::from_secs(2);
 const YOUNG_DEATHS_MAX: u32 = 3;
 /// The longest pause between attempts to start a child that keeps dying, in seconds.
 const BACK_OFF_SECS_MAX: u32 = 32;
+/// How often a server that stops gracefully looks whether its children have taken what the kernel had queued.
+const QUEUE_LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long children that were killed by SIGTERM may take, before SIGKILL.
 const TERM_PATIENCE: Duration = Duration::from_secs(9);
 
@@ -979,7 +981,7 @@ impl<P: Program> Supervisor<P> {
         // The kernel lets no further connections in; those that it has queued are still taken by the children.
         self.scoreboard.global().stopping.store(1, Relaxed);
         self.generation.plan.listeners.close_the_queue();
-        self.generation.plan.listeners = Listeners::default();
+        let mut open = Some(std::mem::take(&mut self.generation.plan.listeners));
         for place in 0..self.children.len() {
             self.tell_to_finish(place);
         }
@@ -990,7 +992,9 @@ impl<P: Program> Supervisor<P> {
                 self.kill_all();
                 break;
             }
-            let look_again = now + MAINTENANCE_EVERY;
+            open = open.filter(|listeners| !listeners.close_if_empty());
+            let look_again =
+                now + if open.is_some() { QUEUE_LOOK_EVERY } else { MAINTENANCE_EVERY };
             match self
                 .wait_for_signal(until.map_or(look_again, |until| until.min(look_again)), None)
             {
