@@ -8,6 +8,7 @@ pub mod control;
 pub mod serve;
 pub mod show;
 pub mod start;
+pub mod top;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -30,6 +31,8 @@ const DEFAULT_FILE: &str = "conf/httpd.conf";
 pub enum Task {
     /// `herdgate serve`
     Serve(serve::Serve),
+    /// `herdgate top`
+    Top(top::Top),
     /// Start a server from a configuration file.
     Start(start::Start),
     /// `-k` with a running server in mind.
@@ -83,6 +86,8 @@ struct Arguments {
 enum Command {
     /// Serve a folder, without a configuration file
     Serve(serve::Serve),
+    /// Watch a server: its workers, rates, gate and memory, live
+    Top(top::Top),
 }
 
 /// httpd's own options.
@@ -169,8 +174,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, Usag
         Usage { text: error.render().to_string(), to_stdout }
     })?;
     let httpd = arguments.httpd;
-    if let Some(Command::Serve(serve)) = arguments.command {
-        return Ok(Task::Serve(serve));
+    match arguments.command {
+        Some(Command::Serve(serve)) => return Ok(Task::Serve(serve)),
+        Some(Command::Top(top)) => return Ok(Task::Top(top)),
+        None => {}
     }
     if httpd.usage {
         let text = format!("{}\n", Arguments::command().render_usage());

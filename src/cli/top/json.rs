@@ -1,0 +1,229 @@
+//! `herdgate top --json`: the view as one JSON object, for scripts. Numbers are plain: bytes, seconds, per second.
+
+use std::fmt::Write as _;
+
+use herdgate_mpm::scoreboard::Stage;
+use herdgate_mpm::scoreboard::reader::{AtGate, Life, Parked};
+
+use super::view::{ChildView, GateView, Told, View};
+
+/// One object, and a line's end.
+pub(super) fn render(view: &View) -> String {
+    let server = &view.server;
+    let mut json = Object::new();
+    json.text("life", life(view.life));
+    json.text("stage", stage(server.stage));
+    json.number("silent_secs", view.silence.map(|silence| silence.as_secs_f64()));
+    json.text("model", &super::view::model(view));
+    json.whole("pid", server.pid);
+    json.whole("generation", server.generation);
+    json.whole("started_unix_secs", server.started_unix_secs);
+    json.whole("restarted_unix_secs", server.restarted_unix_secs);
+    json.text("scoreboard", &view.path.display().to_string());
+    json.list("listen", view.listen.split_whitespace().map(quoted));
+    json.whole("children_max", server.children_max);
+    json.whole("threads_per_child", server.threads_per_child);
+    json.whole("children_forked", server.children_forked);
+    json.whole("children_lost", server.children_lost);
+    json.whole("requests", view.totals.requests);
+    json.whole("connections", view.totals.connections);
+    json.whole("bytes", view.totals.bytes);
+    json.number("requests_per_sec", view.rates.map(|rates| rates.requests));
+    json.number("connections_per_sec", view.rates.map(|rates| rates.connections));
+    json.number("bytes_per_sec", view.rates.map(|rates| rates.bytes));
+    json.whole("connections_open", view.connections());
+    json.raw("workers", &workers(view));
+    json.raw("parked", &parked(view.parked));
+    json.whole("jobs", view.jobs);
+    json.raw("gate", &gate(&view.gate));
+    json.whole_or_null("memory_bytes", view.memory);
+    json.list("children", view.children.iter().map(child));
+    json.end() + "\n"
+}
+
+fn life(life: Life) -> &'static str {
+    match life {
+        Life::Well => "well",
+        Life::Silent(_) => "silent",
+        Life::Dead => "dead",
+        Life::Over => "over",
+    }
+}
+
+fn stage(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Starting => "starting",
+        Stage::Serving => "serving",
+        Stage::Finishing => "finishing",
+        Stage::Over => "over",
+    }
+}
+
+fn workers(view: &View) -> String {
+    let mut json = Object::new();
+    json.whole("busy", view.workers.busy());
+    json.whole("idle", view.workers.idle());
+    for (state, count) in view.workers.by_state() {
+        json.whole(&state.letter().to_string(), count);
+    }
+    json.end()
+}
+
+fn parked(parked: Parked) -> String {
+    let mut json = Object::new();
+    json.whole("request", parked.request);
+    json.whole("response", parked.response);
+    json.whole("idle", parked.idle);
+    json.whole("linger", parked.linger);
+    json.end()
+}
+
+fn gate(gate: &GateView) -> String {
+    let mut json = Object::new();
+    json.text("kind", &gate.kind);
+    json.whole("inside", gate.inside);
+    json.whole("waiting", gate.waiting);
+    json.whole("acquisitions", gate.acquisitions);
+    json.whole("contended", gate.contended);
+    json.number("waited_secs", Some(gate.waited.as_secs_f64()));
+    json.whole("accepted", gate.accepted);
+    json.whole("wakeups_wasted", gate.wasted);
+    json.whole_or_null("queue_waiting", gate.queue.map(|(waiting, _)| waiting));
+    json.whole_or_null("queue_limit", gate.queue.map(|(_, limit)| limit));
+    json.end()
+}
+
+fn child(child: &ChildView) -> String {
+    let mut json = Object::new();
+    json.whole("pid", child.pid);
+    json.whole("generation", child.generation);
+    json.text("standing", child.standing.word());
+    let letters: String = child.states.iter().map(|state| state.letter()).collect();
+    json.text("workers", &letters);
+    json.whole("connections", child.connections);
+    json.raw("parked", &parked(child.parked));
+    json.whole("jobs", child.jobs);
+    json.number("loop_busy", child.loop_busy);
+    json.whole("requests", child.requests);
+    json.whole("bytes", child.bytes);
+    json.whole("accepted", child.accepted);
+    json.whole("wakeups_wasted", child.wasted);
+    json.number("requests_per_sec", child.request_rate);
+    json.number("accepted_per_sec", child.accept_rate);
+    json.number("cpus", child.cpu);
+    json.whole_or_null("memory_bytes", child.memory);
+    let at_gate = match child.at_gate {
+        AtGate::Away => "away",
+        AtGate::Waiting => "waiting",
+        AtGate::Inside => "inside",
+    };
+    json.text("at_gate", at_gate);
+    json.list("requests_told", child.requests_told.iter().map(told));
+    json.end()
+}
+
+fn told(told: &Told) -> String {
+    let mut json = Object::new();
+    json.whole("tid", told.tid);
+    json.text("state", &told.state.letter().to_string());
+    json.number("state_secs", Some(told.state_for.as_secs_f64()));
+    json.number("request_secs", Some(told.request_for.as_secs_f64()));
+    json.number("cpu_secs", Some(told.cpu.as_secs_f64()));
+    json.text("client", &told.words.client);
+    json.text("host", &told.words.host);
+    json.text("request", &told.words.request);
+    json.end()
+}
+
+/// An object that is being written.
+struct Object(String);
+
+impl Object {
+    fn new() -> Self {
+        Self("{".to_owned())
+    }
+
+    fn raw(&mut self, key: &str, value: &str) {
+        let comma = if self.0.len() > 1 { "," } else { "" };
+        // Writing to a string cannot fail.
+        let _ = write!(self.0, "{comma}{}:{value}", quoted(key));
+    }
+
+    fn text(&mut self, key: &str, value: &str) {
+        self.raw(key, &quoted(value));
+    }
+
+    fn whole(&mut self, key: &str, value: impl Into<i128>) {
+        self.raw(key, &value.into().to_string());
+    }
+
+    fn whole_or_null(&mut self, key: &str, value: Option<impl Into<i128>>) {
+        self.raw(key, &value.map_or("null".to_owned(), |value| value.into().to_string()));
+    }
+
+    fn number(&mut self, key: &str, value: Option<f64>) {
+        let value = value.filter(|value| value.is_finite());
+        self.raw(key, &value.map_or("null".to_owned(), |value| format!("{value:.3}")));
+    }
+
+    fn list(&mut self, key: &str, values: impl Iterator<Item = String>) {
+        self.raw(key, &format!("[{}]", values.collect::<Vec<_>>().join(",")));
+    }
+
+    fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
+
+/// RFC 8259, section 7. What is not ASCII is escaped as well: clients choose these words.
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => out.extend(['\\', character]),
+            ' '..='~' => out.push(character),
+            other => {
+                for unit in other.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use herdgate_mpm::Model;
+
+    use super::super::view::tests::look;
+    use super::*;
+
+    #[test]
+    fn words_are_escaped_as_the_rfc_says() {
+        assert_eq!(quoted("a\"\\\n\u{1b}é😀"), r#""a\"\\\u000a\u001b\u00e9\ud83d\ude00""#);
+    }
+
+    #[test]
+    fn the_object_holds_what_the_view_holds() {
+        let view = View::of(&look(Model::Event, 102), Some(&look(Model::Event, 100)));
+        let json = render(&view);
+        for part in [
+            r#"{"life":"well","stage":"serving""#,
+            r#""model":"event""#,
+            r#""listen":["127.0.0.1:8080"]"#,
+            r#""requests_per_sec":50.000"#,
+            r#""workers":{"busy":2,"idle":2,"W":1,"K":1,"_":2}"#,
+            r#""parked":{"request":1,"response":2,"idle":8,"linger":1}"#,
+            r#""queue_waiting":3,"queue_limit":511"#,
+            r#""request":"GET /\u001b[31mred HTTP/1.1""#,
+        ] {
+            assert!(json.contains(part), "no {part} in {json}");
+        }
+        assert_eq!(json.matches('{').count(), json.matches('}').count());
+        assert!(json.is_ascii() && json.ends_with("}\n"));
+    }
+}
