@@ -1,6 +1,6 @@
 //! # A real site, crawled
 //!
-//! A site that nobody here wrote, Rust's own HTML documentation or Debian's `apache2-doc`, is served by each process
+//! Sites that nobody here wrote, Rust's own HTML documentation and Debian's `apache2-doc`, are served by each process
 //! model from the folder and through an `httpd.conf`, and crawled by several clients on keep-alive connections:
 //!
 //! 1. every link is followed, and every body compared with its file, byte for byte;
@@ -58,12 +58,18 @@ fn a_real_site_is_served_whole_by_event() {
 }
 
 fn crawl_under(model: &'static str) {
-    let Some(folder) = installed_site() else {
-        return skipped("no site is installed: neither Rust's documentation nor apache2-doc");
-    };
-    let copy = readable_copy(&folder);
-    let folder = copy.as_ref().map_or(folder.as_path(), TempDir::path);
+    let sites = installed_sites();
+    if sites.is_empty() {
+        skipped("no site is installed: neither Rust's documentation nor apache2-doc");
+    }
+    for folder in sites {
+        let copy = readable_copy(&folder);
+        eprintln!("{}", folder.display());
+        crawl_site(model, copy.as_ref().map_or(folder.as_path(), TempDir::path));
+    }
+}
 
+fn crawl_site(model: &'static str, folder: &Path) {
     let serving = Serving::start(folder, model, &[]);
     let calm = Crawl::new(serving.address(), folder);
     calm.run(|| {});
@@ -129,19 +135,19 @@ fn busiest_child(supervisor: Pid) -> Pid {
 
 // --- the site ---
 
-/// A folder with a site.
-fn installed_site() -> Option<PathBuf> {
-    let mut candidates: Vec<PathBuf> =
-        std::env::var_os("HERDGATE_SITE").map(PathBuf::from).into_iter().collect();
+/// Folders with sites.
+fn installed_sites() -> Vec<PathBuf> {
+    if let Some(folder) = std::env::var_os("HERDGATE_SITE") {
+        return vec![folder.into()];
+    }
+    let mut sites = vec![PathBuf::from("/usr/share/doc/apache2-doc/manual")];
     if let Some(sysroot) = rust_sysroot() {
         let documentation = sysroot.join("share/doc/rust/html");
         // Without a wish for everything, a part that can be copied in no time.
-        let part = if wants_everything() { documentation } else { documentation.join("book") };
-        candidates.push(part);
+        sites.push(if wants_everything() { documentation } else { documentation.join("book") });
     }
-    candidates.push("/usr/share/doc/apache2-doc/manual/en".into());
-    candidates.push("/usr/share/doc/apache2-doc/manual".into());
-    candidates.into_iter().find(|folder| folder.join("index.html").exists())
+    sites.retain(|folder| folder.join("index.html").exists());
+    sites
 }
 
 fn rust_sysroot() -> Option<PathBuf> {
