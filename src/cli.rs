@@ -1,7 +1,7 @@
 //! # The command line
 //!
 //! - `herdgate serve DIR` needs no configuration file and no knowledge of Apache.
-//! - Everything else is httpd's: the same letters, the same meanings, the same exit codes (ref M.1, M.2).
+//! - Everything else is httpd's: the same letters, the same meanings, the same exit codes.
 
 pub mod check;
 pub mod control;

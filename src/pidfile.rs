@@ -1,4 +1,4 @@
-//! The pid file: how a running server is found (ref M.2).
+//! The pid file: how a running server is found.
 //!
 //! - It is replaced in one step, by a rename, so that nobody ever reads half of it.
 //! - A number in it is believed only if such a process lives, and is not ourselves.

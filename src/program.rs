@@ -6,12 +6,13 @@
 //! ```
 //!
 //! - A reload is a transaction: everything that can fail comes first, and a failure changes nothing.
-//! - What happens is said in Apache's words and with its numbers, since people and scripts look for them (ref M.4).
+//! - What happens is said in Apache's words and with its numbers, since people and scripts look for them.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use herdgate_mpm::gate::{self, GateKind, Semaphore};
+use herdgate_mpm::listen::Listener;
 use herdgate_mpm::{self as mpm, ListenSpec, Listeners, Notice, Plan, Work};
 use herdgate_sys as sys;
 use sys::process::{Credentials, Detached, End, FoundUser};
@@ -139,11 +140,9 @@ impl WebProgram {
     }
 
     fn resuming(&mut self) {
-        let now: Vec<_> = self.listeners.iter().map(|(_, listener)| listener.address()).collect();
-        for address in now.iter().filter(|address| !self.announced.contains(address)) {
-            self.say(Level::Notice, format_args!("listening on {address}"));
-        }
-        self.announced = now;
+        let fresh = self.listeners.iter().filter(|(_, it)| !self.announced.contains(&it.address()));
+        fresh.for_each(|(_, listener)| say_listening(&self.server, listener));
+        self.announced = self.listeners.iter().map(|(_, listener)| listener.address()).collect();
         let banner = &self.server.banner;
         let number = self.number(163, 292, 489);
         self.say(
@@ -363,6 +362,16 @@ impl mpm::Program for WebProgram {
     }
 }
 
+/// Says in the error log where the server listens: port 0 has become a number.
+pub fn announce(server: &Server, listeners: &Listeners) {
+    listeners.iter().for_each(|(_, listener)| say_listening(server, listener));
+}
+
+fn say_listening(server: &Server, listener: &Listener) {
+    let log = server.logs.main().at(Level::Notice, "mpm");
+    log.say(format_args!("listening on {}", listener.address()));
+}
+
 /// Sends what a panic says to the error log: a child has no standard error that anybody reads.
 pub fn log_panics(server: &Arc<Server>) {
     let server = Arc::clone(server);
@@ -411,7 +420,7 @@ fn settings(mpm: &Mpm, runtime_dir: &Path) -> mpm::Settings {
     }
 }
 
-/// Apache reads fractions and uses whole numbers, at least 1 (ref E.4).
+/// Apache reads fractions and uses whole numbers, at least 1.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what fits")]
 fn whole_factor(factor: f64) -> u32 {
     factor.clamp(1.0, 1e6) as u32

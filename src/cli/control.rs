@@ -1,4 +1,4 @@
-//! `-k`: a running server, found by its pid file (ref M.2).
+//! `-k`: a running server, found by its pid file.
 #![expect(clippy::print_stdout, reason = "it answers whoever controls the server")]
 
 use std::process::ExitCode;

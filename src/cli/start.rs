@@ -85,6 +85,8 @@ fn start_and_serve(start: &Start) -> Result<(), String> {
     raise_descriptor_limit(&config.server.mpm, start);
     let prepared = program::prepare(config, &Listeners::default(), false)?;
     if start.single {
+        program::log_panics(&prepared.server);
+        program::announce(&prepared.server, &prepared.plan.listeners);
         return mpm::run_single(prepared.plan).map_err(|error| error.to_string());
     }
     let detached = if start.foreground {
@@ -97,6 +99,11 @@ fn start_and_serve(start: &Start) -> Result<(), String> {
     };
     let on_terminal = detached.is_none() && std::io::stderr().is_terminal();
     let pid_file = write_pid_file(&pid_path, stale, &prepared)?;
+    if let Some(detached) = &detached {
+        detached
+            .release_terminal()
+            .map_err(|error| format!("letting go of the terminal: {error}"))?;
+    }
     let served = serve(start.source.clone(), prepared, Surroundings { on_terminal, detached });
     if let Err(error) = pid_file.remove() {
         complain(format_args!("removing the pid file: {error}"));

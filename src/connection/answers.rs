@@ -192,7 +192,7 @@ impl WebConnection {
         self.server.logs.record(response.host, &record, &mut local.batch, &mut local.clock);
     }
 
-    /// Whether the connection lives on after this answer (ref H.3).
+    /// Whether the connection lives on after this answer.
     fn fate(&self, head: Option<&Head<'_>>, response: &Response, draining: bool) -> Fate {
         let framing = head.map_or(Framing::None, Head::framing);
         let too_long = matches!(framing, Framing::Length(bytes) if bytes > DISCARD_BYTES_MAX);

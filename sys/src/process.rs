@@ -483,15 +483,24 @@ pub struct Detached {
 }
 
 impl Detached {
-    /// Lets the first process exit with 0, and lets go of the terminal: output and errors go to
-    /// /dev/null from here, so logs must be open by now.
+    /// Lets go of the terminal: output and errors go to /dev/null from here, so logs must be open by now. To be
+    /// called before children are forked, who would hold on to it, and keep whoever reads our output waiting.
+    ///
+    /// # Errors
+    /// Those of dup2(2).
+    pub fn release_terminal(&self) -> io::Result<()> {
+        io::stdout().flush()?;
+        nix::unistd::dup2_stdout(&self.null)?;
+        nix::unistd::dup2_stderr(&self.null)?;
+        Ok(())
+    }
+
+    /// Lets the first process exit with 0; and lets go of the terminal, if that was not done before.
     ///
     /// # Errors
     /// Those of dup2(2) and write(2).
     pub fn ready(self) -> io::Result<()> {
-        io::stdout().flush()?;
-        nix::unistd::dup2_stdout(&self.null)?;
-        nix::unistd::dup2_stderr(&self.null)?;
+        self.release_terminal()?;
         // Nobody listening is no reason to stop serving: the first process may have been killed.
         match nix::unistd::write(self.announcer.as_fd(), &[1]) {
             Ok(_) | Err(nix::errno::Errno::EPIPE) => Ok(()),
