@@ -35,7 +35,7 @@ use crate::config::{Config, Source};
 use crate::pidfile::{self, Running};
 use crate::scoreboard;
 use looking::Watch;
-use view::View;
+use view::{View, escaped};
 
 /// For `--once` and `--json`: the server is dead.
 const DEAD: u8 = 3;
@@ -195,22 +195,29 @@ fn by_pid_file(pid_file: &Path, candidates: Vec<PathBuf>) -> Result<PathBuf, Str
 
 /// Nobody said which: the living one if there is one, else the dead one if there is one.
 fn the_only_one() -> Result<PathBuf, String> {
-    let readable = scoreboard::all()
-        .into_iter()
-        .filter_map(|path| Some((Reader::open(&path).ok()?.life(), path)));
-    let (dead, alive): (Vec<_>, Vec<_>) = readable.partition(|(life, _)| *life == Life::Dead);
+    let readers = scoreboard::all().into_iter().filter_map(|path| Reader::open(&path).ok());
+    let (dead, alive): (Vec<Reader>, Vec<Reader>) =
+        readers.partition(|reader| reader.life() == Life::Dead);
     match (&alive[..], &dead[..]) {
-        ([(_, path)], _) | ([], [(_, path)]) => Ok(path.clone()),
+        ([one], _) | ([], [one]) => Ok(one.path().to_owned()),
         ([], []) => {
-            Err("no server of ours runs here. Which one: -f CONF, --pid-file or --scoreboard FILE?"
+            Err("no server of ours runs here. Which one is meant: -f CONF, --pid-file FILE \
+                         or --scoreboard FILE?"
                 .to_owned())
         }
         ([], several) | (several, _) => {
-            let list: Vec<String> = several
-                .iter()
-                .map(|(_, path)| format!("    herdgate top --scoreboard {}", path.display()))
-                .collect();
+            let list: Vec<String> = several.iter().map(as_choice).collect();
             Err(format!("there are several. Which one?\n{}", list.join("\n")))
         }
     }
+}
+
+fn as_choice(reader: &Reader) -> String {
+    let snapshot = reader.snapshot();
+    let model = snapshot.server.model.map_or_else(String::new, |model| format!("{model}, "));
+    let (pid, listen) = (snapshot.server.pid, escaped(&snapshot.listen));
+    format!(
+        "    herdgate top --scoreboard {}   # {model}pid {pid}, {listen}",
+        reader.path().display()
+    )
 }

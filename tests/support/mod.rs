@@ -169,6 +169,7 @@ impl Site {
              Listen 127.0.0.1:0\n\
              {user}\
              PidFile logs/herdgate.pid\n\
+             DefaultRuntimeDir logs\n\
              ErrorLog logs/error_log\n\
              LogFormat \"%h %l %u %t \\\"%r\\\" %>s %b \\\"%{{Referer}}i\\\" \\\"%{{User-Agent}}i\\\"\" combined\n\
              CustomLog logs/access_log combined\n\

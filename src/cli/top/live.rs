@@ -176,7 +176,13 @@ impl App {
 
     /// Another look.
     pub(super) fn see(&mut self, look: Look) {
+        let rates = self.view.rates;
         self.view = View::of(&look, Some(&self.last));
+        if !self.view.is_alive() {
+            self.view.rates = rates; // The last state stays, its rates included.
+            self.last = look;
+            return;
+        }
         match self.view.rates {
             Some(rates) => self.history.push_back(rates),
             None => self.history.clear(), // Another server.
@@ -303,6 +309,18 @@ mod tests {
         assert_eq!(app.press(KeyCode::Char('q').into()), Wish::Leave);
         let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
         assert_eq!(app.press(interrupt), Wish::Leave);
+    }
+
+    #[test]
+    fn the_rates_of_the_last_state_stay() {
+        let mut app = app();
+        for secs in [102, 103] {
+            let mut dead = look(Model::Worker, secs);
+            dead.life = herdgate_mpm::scoreboard::reader::Life::Dead;
+            app.see(dead);
+        }
+        assert_eq!(app.view.rates.map(|rates| rates.requests), Some(50.0));
+        assert_eq!(app.history.len(), 1);
     }
 
     #[test]

@@ -60,10 +60,14 @@ impl Watch {
     }
 }
 
-/// `None`: there is no such process.
+/// `None`: there is no such process, or nobody has reaped it.
 fn process(pid: i32, with_pss: bool) -> Option<Process> {
     let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let state = stat.rsplit_once(')')?.1.trim_start().chars().next()?;
+    if matches!(state, 'Z' | 'X') {
+        return None;
+    }
     let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
     let pss = with_pss.then(|| fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok());
     Some(Process {

@@ -80,7 +80,7 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let generation = view.server.generation;
     let left = format!(" herdgate top   {}, generation {generation}", view::model(view));
     let mut right = view::life(view);
-    if is_alive(view) {
+    if view.is_alive() {
         right = format!("{right}, up {}", view::clock(view.uptime));
     }
     if app.paused {
@@ -88,10 +88,6 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, app: &App) {
     }
     let gap = usize::from(area.width).saturating_sub(left.len() + right.len() + 1);
     frame.render_widget(Line::styled(format!("{left}{:gap$}{right} ", ""), bar), area);
-}
-
-fn is_alive(view: &View) -> bool {
-    matches!(view.life, Life::Well | Life::Silent(_))
 }
 
 fn life_colour(life: Life) -> Color {
@@ -113,7 +109,7 @@ fn facts_line(view: &View) -> Line<'static> {
         facts.push(view.listen.clone());
     }
     let mut line = Line::styled(format!(" {}", facts.join("   ")), dim());
-    if !is_alive(view) {
+    if !view.is_alive() {
         let style = Style::new().fg(life_colour(view.life)).add_modifier(Modifier::BOLD);
         line.spans.insert(0, Span::styled(" the last state: ", style));
     }
@@ -171,7 +167,11 @@ fn worker_lines(view: &View, width: usize) -> Vec<Line<'static>> {
     first.extend(letter_bar(&parts, width.saturating_sub(LABEL + 14)));
     let words: Vec<(State, u32, &str)> =
         parts.into_iter().map(|(state, count)| (state, count, state_word(state))).collect();
-    vec![Line::from(first), legend(&words)]
+    let mut second = legend(&words);
+    if let Some(busy) = view.loops_busy() {
+        second.push_span(Span::raw(format!("loops {:.0} % busy", busy * 100.0)));
+    }
+    vec![Line::from(first), second]
 }
 
 /// Event: connections that wait in loops, as if each were a worker.
@@ -192,7 +192,7 @@ fn parked_lines_of(view: &View, width: usize) -> Vec<Line<'static>> {
     let shown: Vec<_> = parts.into_iter().filter(|(_, count, _)| *count > 0).collect();
     let mut second = legend(&shown);
     if view.jobs > 0 {
-        second.push_span(Span::raw(format!("{} jobs", view.jobs)));
+        second.push_span(Span::raw(format!("{} jobs  ", view.jobs)));
     }
     vec![Line::from(first), second]
 }
@@ -317,13 +317,15 @@ fn child_line(app: &App, child: &ChildView) -> Line<'static> {
         let busy = or_dash(child.loop_busy.map(percent));
         spans.push(Span::raw(format!("{busy:>7}{:>6}", child.jobs)));
     }
+    let keeps_waiting = app.view.gate.keeps_waiting();
     spans.push(Span::raw(match child.at_gate {
+        _ if !keeps_waiting => "  ",
         AtGate::Away => "  ",
         AtGate::Waiting => " \u{b7}",
         AtGate::Inside => " \u{2192}",
     }));
-    spans.extend(letters(&child.states));
     spans.extend(standing(child.standing));
+    spans.extend(letters(&child.states));
     Line::from(spans)
 }
 
@@ -335,7 +337,7 @@ fn standing(standing: Standing) -> Option<Span<'static>> {
         Standing::Finishing => Color::Magenta,
         Standing::Gone => Color::Red,
     };
-    Some(Span::styled(format!(" {}", standing.word()), Style::new().fg(colour)))
+    Some(Span::styled(format!("{} ", standing.word()), Style::new().fg(colour)))
 }
 
 /// A letter for each worker. Neighbours that do the same share a span.
@@ -545,7 +547,7 @@ mod tests {
                 " gate        exclusive, 0 % of wakeups wasted   queue 3 of 511",
                 " children   workers   requests",
                 "     101    1     1      50      10   100  10.0 MB  W_",
-                "     102    1     1       0      10     0  10.0 MB  K_ finishing",
+                "     102    1     1       0      10     0  10.0 MB  finishing K_",
             ],
         );
     }
@@ -557,6 +559,7 @@ mod tests {
             &[
                 " in loops      12 open    RWWKKKKKKKKC",
                 "             R 1 request  W 2 response  K 8 keep-alive  C 1 closing",
+                "             W 1 writing  K 1 keep-alive  _ 2 idle  loops 70 % busy",
                 "     101    1    12      50      10   100  10.0 MB     40     0  W_",
             ],
         );
@@ -571,7 +574,7 @@ mod tests {
         let rows = picture(&app, 80, 24);
         assert!(rows[0].ends_with("DEAD, last seen 0 ms ago"), "{}", rows[0]);
         assert!(rows[1].starts_with(" the last state:  pid 100"), "{}", rows[1]);
-        assert!(rows.iter().any(|row| row.ends_with("W_ gone")), "{}", rows.join("\n"));
+        assert!(rows.iter().any(|row| row.ends_with("gone W_")), "{}", rows.join("\n"));
     }
 
     #[test]

@@ -71,11 +71,12 @@ pub(super) fn render(view: &View) -> String {
 fn server(view: &View) -> String {
     let server = &view.server;
     format!(
-        "{}, {}, pid {}, generation {}, up {}",
+        "{}, {}, pid {}, generation {}, {} {}",
         view::life(view),
         view::model(view),
         server.pid,
         server.generation,
+        if view.is_alive() { "up" } else { "after" },
         view::clock(view.uptime)
     )
 }
@@ -93,10 +94,10 @@ fn workers(view: &View) -> String {
 pub(super) fn gate(view: &View) -> String {
     let gate = &view.gate;
     let mut text = if gate.kind.is_empty() { "unknown".to_owned() } else { gate.kind.clone() };
-    if gate.waiting + gate.inside > 0 {
+    if gate.keeps_waiting() {
         let _ = write!(text, ", {} inside, {} waiting", gate.inside, gate.waiting);
     }
-    if gate.acquisitions > 0 {
+    if gate.keeps_waiting() && gate.acquisitions > 0 {
         let _ = write!(text, ", {} contended", percent(gate.contended, gate.acquisitions));
     }
     if gate.contended > 0 {
@@ -140,7 +141,7 @@ fn children(view: &View, out: &mut String) {
             or_dash(child.accept_rate.map(per_second)),
             or_dash(child.cpu.map(|cpu| format!("{:.0}", cpu * 100.0))),
             or_dash(child.memory.map(bytes)),
-            at_gate(child),
+            if view.gate.keeps_waiting() { at_gate(child) } else { "" },
         );
     }
 }

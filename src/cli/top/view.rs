@@ -53,7 +53,7 @@ pub(super) struct View {
     pub(super) server: Server,
     /// Where it listens.
     pub(super) listen: String,
-    /// Since its start.
+    /// Since its start; for a dead one, from there to its last sign of life.
     pub(super) uptime: Duration,
     /// For how long its supervisor has been silent.
     pub(super) silence: Option<Duration>,
@@ -177,6 +177,13 @@ pub(super) struct GateView {
     pub(super) queue: Option<(u32, u32)>,
 }
 
+impl GateView {
+    /// Whether children queue at it. Where they do not, each that waits for a connection is inside.
+    pub(super) fn keeps_waiting(&self) -> bool {
+        !matches!(self.kind.as_str(), "" | "none" | "exclusive")
+    }
+}
+
 /// How a child stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -274,13 +281,19 @@ impl View {
         let server = now.snapshot.server.clone();
         let since = |unix_secs: u64| Duration::from_secs(now.unix_secs.saturating_sub(unix_secs));
         let supervisor = now.processes.get(&server.pid).map(Process::memory);
+        let silence = now.snapshot.taken.zip(server.beat).map(|(taken, beat)| taken.since(beat));
         let memory = children.iter().filter_map(|child| child.memory).chain(supervisor);
         Self {
             path: now.path.clone(),
             life: now.life,
             listen: now.snapshot.listen.clone(),
-            uptime: since(server.started_unix_secs),
-            silence: now.snapshot.taken.zip(server.beat).map(|(taken, beat)| taken.since(beat)),
+            uptime: match (now.life, silence) {
+                (Life::Dead | Life::Over, Some(silence)) => {
+                    since(server.started_unix_secs).saturating_sub(silence)
+                }
+                _ => since(server.started_unix_secs),
+            },
+            silence,
             totals,
             rates: before.and_then(|before| Rates::between(before, now, totals)),
             workers,
@@ -293,9 +306,21 @@ impl View {
         }
     }
 
+    /// Whether it is there to be asked.
+    pub(super) fn is_alive(&self) -> bool {
+        matches!(self.life, Life::Well | Life::Silent(_))
+    }
+
     /// Event: its connections wait in loops, and its workers run jobs only.
     pub(super) fn is_event(&self) -> bool {
         self.server.model == Some(Model::Event)
+    }
+
+    /// Event: the mean share of time in which the loops did not wait.
+    #[expect(clippy::cast_precision_loss, reason = "children are few")]
+    pub(super) fn loops_busy(&self) -> Option<f64> {
+        let shares: Vec<f64> = self.children.iter().filter_map(|child| child.loop_busy).collect();
+        (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
     }
 
     /// Connections that are held.
