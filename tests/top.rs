@@ -2,6 +2,8 @@
 //!
 //! Only the file is asked: the same questions are put to a server that answers requests and to one that was killed.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by failing")]
+
 #[path = "support/mod.rs"]
 mod support;
 
