@@ -120,8 +120,8 @@ impl<S: Service> Child<'_, S> {
         }
     }
 
-    /// Starts a named thread within `scope`. All signals are blocked in it, as they are in the whole child but for
-    /// those that kill: a signal never interrupts a thread's system call.
+    /// Starts a named thread within `scope`. No signal ever interrupts its system calls: a child has no handlers, it
+    /// ignores what is meant for the supervisor, and the rest kills.
     pub(crate) fn spawn<'scope, 'env>(
         &self,
         scope: &'scope thread::Scope<'scope, 'env>,
