@@ -14,6 +14,8 @@
 //!   (a child that could name a pid for root to signal was CVE-2019-0211).
 //! - The file is created anew, mode 0600, and fully allocated, so that a full disk is an error at start and no SIGBUS later.
 
+#[cfg(test)]
+mod layout_tests;
 mod life;
 pub mod reader;
 mod seqlock;

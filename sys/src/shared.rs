@@ -39,6 +39,24 @@ use crate::outcome::{check_code, check_fd, invalid};
 /// no destructor.
 pub unsafe trait Shared: Sync + 'static {}
 
+/// A field of a struct that [`shared!`](crate::shared!) has defined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// Bytes from the struct's start.
+    pub offset: usize,
+    /// Its size in bytes.
+    pub bytes: usize,
+}
+
+/// The layout of a struct that [`shared!`](crate::shared!) has defined, for documents that other
+/// programs' authors read.
+pub trait Fields {
+    /// In the order of their offsets.
+    const FIELDS: &'static [Field];
+}
+
 macro_rules! atomics_are_shared {
     ($($atomic:ty),*) => {
         $(
@@ -102,6 +120,14 @@ macro_rules! shared {
             const fn must_be_shared<T: $crate::shared::Shared>() {}
             $(must_be_shared::<$type>();)*
         };
+
+        impl $crate::shared::Fields for $name {
+            const FIELDS: &'static [$crate::shared::Field] = &[$($crate::shared::Field {
+                name: stringify!($field),
+                offset: ::core::mem::offset_of!($name, $field),
+                bytes: ::core::mem::size_of::<$type>(),
+            }),*];
+        }
 
         // SAFETY: each field is shared, as the lines above prove, and a struct adds nothing but
         // padding. A destructor cannot run: mapped values are never owned.
