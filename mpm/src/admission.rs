@@ -71,13 +71,15 @@ impl<'a, S: Service> Admission<'a, S> {
         at_gate.store(1, Relaxed);
         let entered = self.enter()?;
         at_gate.store(2, Relaxed);
-        if entered == Entered::AfterDeath {
-            add(&self.child.gate_record().after_death, 1);
-            self.child.service.notice(ChildNotice::GateHolderDied);
-        }
+        let after_death = entered == Entered::AfterDeath;
+        add(&self.child.gate_record().after_death, u64::from(after_death));
         let admitted = self.wait_and_accept();
         self.pass.leave()?;
         at_gate.store(0, Relaxed);
+        if after_death {
+            // Said outside: a log may be slow, and nobody shall wait for it at the gate.
+            self.child.service.notice(ChildNotice::GateHolderDied);
+        }
         admitted
     }
 

@@ -36,7 +36,7 @@ use sys::signals::{Signal, SignalFd, SignalSet};
 
 use crate::child::{Child, ChildContext, Exit, Orders};
 use crate::event::busy_permille;
-use crate::gate::Gate;
+use crate::gate::{Gate, GateKind};
 use crate::listen::Listeners;
 use crate::maintenance::{Decision, Limits, Load, SpawnRate};
 use crate::saturation::{self, Saturation, Work};
@@ -288,6 +288,7 @@ pub fn run_single<S: Service>(plan: Plan<S>) -> Result<(), StartError> {
     let doing = |doing| move |source| StartError { doing, source };
     let mut settings = plan.settings.clone();
     settings.max_connections_per_child = 0; // There is nobody to start a successor.
+    settings.gate = GateKind::None; // Nor to keep out, nor to clean up behind a process that is just killed.
     let board = Scoreboard::create(settings.scoreboard.as_deref(), 1, settings.slots_per_child())
         .map_err(doing("create the scoreboard"))?;
     let plan = Plan { settings, ..plan };
