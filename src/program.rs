@@ -220,6 +220,10 @@ impl mpm::Program for WebProgram {
             self.say(Level::Warn, format_args!("{warning}"));
         }
         let prepared = prepare(loaded.config, present, self.on_terminal)?;
+        let file = |server: &Server| server.config.server.mpm.scoreboard_file.clone();
+        if file(&prepared.server) != file(&self.server) {
+            self.notice(Notice::NeedsFullRestart("ScoreBoardFile"));
+        }
         self.server = prepared.server;
         self.listeners = prepared.plan.listeners.clone();
         self.gate = prepared.plan.settings.gate;

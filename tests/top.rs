@@ -16,8 +16,9 @@ use nix::unistd::Pid;
 
 use support::client::head;
 use support::command::{Said, run};
+use support::fuse::{Held, SlowFolder};
 use support::processes::freeze;
-use support::{Server, wait_until};
+use support::{Server, noise, skipped, wait_until};
 
 /// `herdgate top -f CONF` with these arguments, without a wait for rates.
 fn top(server: &Server, arguments: &[&str]) -> Said {
@@ -164,6 +165,47 @@ fn a_server_is_found_by_its_pid_file_alone() {
     assert!(value(&said.stdout, "scoreboard").ends_with("logs/elsewhere\""), "{}", said.stdout);
 }
 
+/// Event: whoever looks sees which request the disk holds up, on the thread that waits for it.
+#[test]
+fn a_slow_disks_request_is_told_by_the_thread_that_waits() {
+    let site = support::Site::new("event").folder("slow");
+    let files = vec![("a.bin", noise(5_000))];
+    let slow = match SlowFolder::mount(&site.root().join("htdocs/slow"), files) {
+        Ok(slow) => slow,
+        Err(error) => return skipped(&format!("no FUSE file system here ({error})")),
+    };
+    let server = site.start();
+    let mut waiting = server.client();
+    waiting.send(head("GET", "/slow/a.bin", &[]));
+    assert_eq!(slow.wait_for_held(), Held::LookUp("a.bin".to_owned()));
+    // The loop says something else by now: it has served another request since.
+    assert_eq!(server.get("/").status, 200);
+    let json = top(&server, &["--json"]).stdout;
+    let told = json.split("{\"tid\"").find(|told| told.contains("GET /slow/a.bin HTTP/1.1"));
+    assert!(told.is_some_and(|told| told.contains(r#""state":"W""#)), "{json}");
+    slow.go_on();
+    for _ in [Held::Open, Held::Read] {
+        slow.wait_for_held();
+        slow.go_on();
+    }
+    assert_eq!(waiting.receive("GET").status, 200);
+    drop(server); // Before the file system: nobody may be held by it then.
+}
+
+#[test]
+fn another_scoreboard_needs_a_full_restart() {
+    let mut server = support::Site::new("prefork").start();
+    let file = scoreboard(&server);
+    server.rewrite_conf("ScoreBoardFile logs/elsewhere");
+    server.graceful_restart();
+    server.wait_for_error("ScoreBoardFile cannot change while the server runs");
+    let conf = server.path("httpd.conf");
+    let said = run(["top", "-i", "0", "--json", "-f", conf.to_str().unwrap()]);
+    let pid_file = server.path("logs/herdgate.pid");
+    let found = value(&said.stdout, "scoreboard").trim_matches('"').to_owned();
+    assert_eq!(Path::new(&found), file, "the living server is asked, by {}", pid_file.display());
+}
+
 #[test]
 fn default_runtime_dir_holds_the_scoreboard() {
     let server = support::Site::new("event").folder("../run").conf("DefaultRuntimeDir run").start();
@@ -203,7 +245,7 @@ fn what_is_no_scoreboard_is_an_error_and_no_panic() {
         assert!(said.stderr.contains(expected), "{said:?}");
     };
     check("No such file");
-    fs::write(&file, support::noise(100_000)).unwrap();
+    fs::write(&file, noise(100_000)).unwrap();
     check("not a scoreboard");
     fs::write(&file, "").unwrap();
     check("not a scoreboard");

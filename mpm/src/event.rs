@@ -38,7 +38,7 @@ use crate::child::{Child, Exit, SHORTAGE_PAUSE, WorkerSeat};
 use crate::gate::Wakeups;
 use crate::job::{JobQueue, Push, Work, lock};
 use crate::listen::ListenerId;
-use crate::scoreboard::{State, add};
+use crate::scoreboard::{State, Words, add};
 use crate::timer::TimerWheel;
 use crate::turn::{Buffers, Turn, Watches};
 use crate::{ChildNotice, Connection, Deadline, Interest, Moment, Phase, Service, Step, Wait, Why};
@@ -81,7 +81,7 @@ impl Drop for CloseOnDrop<'_> {
 
 /// What the loop, the job threads and the accept thread have in common.
 struct Shared {
-    jobs: JobQueue<Key>,
+    jobs: JobQueue<Asker>,
     /// Connections whose job is done.
     done: Mutex<Vec<Key>>,
     /// Connections that the accept thread has brought.
@@ -90,6 +90,9 @@ struct Shared {
     door: Door,
     accept_thread: AcceptThread,
 }
+
+/// Who asked for a job, and what it has said on the scoreboard: whoever does the job says it, too.
+type Asker = (Key, Option<Box<Words>>);
 
 /// What the loop must know of the accept thread: until it is over, it may still bring connections.
 #[derive(Default)]
@@ -686,7 +689,8 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
         for work in self.new_jobs.drain(..) {
             self.jobs_outstanding += 1;
             let threads_max = child.settings.threads_per_child as usize;
-            if let Push::StartThread(number) = shared.jobs.push(key, work, threads_max) {
+            let asker = (key, self.seat.slot.words());
+            if let Push::StartThread(number) = shared.jobs.push(asker, work, threads_max) {
                 let body = move || run_job_thread(child, shared, number);
                 if let Err(error) = child.spawn(self.scope, format!("job {number}"), body) {
                     child.service.notice(ChildNotice::NoThread(&error));
@@ -857,7 +861,10 @@ fn queue_events(interest: Interest) -> sys::epoll::Events {
 fn run_job_thread<S: Service>(child: &Child<'_, S>, shared: &Shared, number: usize) {
     let slot = child.scoreboard.writer(child.context.number, number);
     slot.started(child.context.generation, Moment::now());
-    while let Some((key, work)) = shared.jobs.pop() {
+    while let Some(((key, words), work)) = shared.jobs.pop() {
+        if let Some(words) = words {
+            slot.repeat(&words);
+        }
         slot.set_state(State::Writing, Moment::now());
         work();
         slot.set_state(State::Ready, Moment::now());
@@ -867,7 +874,7 @@ fn run_job_thread<S: Service>(child: &Child<'_, S>, shared: &Shared, number: usi
 }
 
 fn run_one_job(shared: &Shared) {
-    if let Some((key, work)) = shared.jobs.pop() {
+    if let Some(((key, _words), work)) = shared.jobs.pop() {
         work();
         report_done(shared, key);
     }

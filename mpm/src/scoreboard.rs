@@ -648,6 +648,10 @@ pub struct SlotWriter<'a> {
     detail: &'a Detail,
 }
 
+/// What one worker has said, for another one to say again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Words([u64; DETAIL_WORDS]);
+
 impl SlotWriter<'_> {
     /// The worker has started.
     pub(crate) fn started(&self, generation: u32, now: Moment) {
@@ -690,6 +694,17 @@ impl SlotWriter<'_> {
     /// no system call: some forty stores into the worker's own cache lines.
     pub fn describe(&self, now: Moment, client: &[u8], host: &[u8], request: &[u8]) {
         self.detail.write(now.millis(), client, host, request);
+    }
+
+    /// What this worker, the caller, has said last; `None` if nothing.
+    pub(crate) fn words(&self) -> Option<Box<Words>> {
+        let words = self.detail.words.each_ref().map(|word| word.load(Relaxed)); // Its own: no seqlock.
+        (words[0] != 0).then(|| Box::new(Words(words)))
+    }
+
+    /// Says what another worker has said, whose request this one goes on with.
+    pub(crate) fn repeat(&self, words: &Words) {
+        seqlock::write(&self.detail.sequence, &self.detail.words, |index| words.0[index]);
     }
 }
 
@@ -755,6 +770,17 @@ mod tests {
         assert_eq!(read.host, "example.org:80");
         assert_eq!(read.request, "x".repeat(127));
         assert_eq!(board.description(1, 0).unwrap(), Description::default());
+    }
+
+    #[test]
+    fn a_worker_can_say_what_another_has_said() {
+        let board = board();
+        assert!(board.writer(0, 0).words().is_none());
+        board.writer(0, 0).describe(Moment::now(), b"::1", b"host", b"GET /slow HTTP/1.1");
+        let words = board.writer(0, 0).words().unwrap();
+        board.writer(0, 1).repeat(&words);
+        assert_eq!(board.description(0, 0), board.description(0, 1));
+        assert_eq!(board.description(0, 1).unwrap().request, "GET /slow HTTP/1.1");
     }
 
     #[test]

@@ -14,7 +14,7 @@
 //! - A file that somebody cuts short while it is mapped is SIGBUS for us: the server never does that, it replaces it.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::mem::offset_of;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -73,8 +73,7 @@ impl Reader {
     /// Whether the path still names what we have open: a server that starts anew makes a new file.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        File::open(self.path())
-            .and_then(|file| file.metadata())
+        std::fs::metadata(self.path())
             .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity)
     }
 
