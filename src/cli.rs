@@ -72,7 +72,7 @@ impl Usage {
     disable_help_subcommand = true,
     args_conflicts_with_subcommands = true,
     max_term_width = 100,
-    after_help = "Signals: TERM stops, WINCH stops gracefully, HUP restarts, USR1 restarts gracefully.\n\
+    after_help = "Signals: TERM stops, WINCH stops gracefully, HUP restarts, USR1 restarts gracefully, USR2 upgrades.\n\
                   A folder can be served without any configuration: herdgate serve DIR"
 )]
 struct Arguments {
@@ -156,6 +156,8 @@ pub enum Action {
     Graceful,
     /// Stop, and let connections finish (WINCH)
     GracefulStop,
+    /// Let a new process of the present binary take over, without closing a listener (USR2)
+    Upgrade,
 }
 
 fn level(text: &str) -> Result<Level, String> {

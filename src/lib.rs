@@ -15,4 +15,5 @@ pub mod response;
 pub mod route;
 pub mod scoreboard;
 pub mod server;
+pub mod systemd;
 pub mod transport;

@@ -8,23 +8,27 @@
 //! - A reload is a transaction: everything that can fail comes first, and a failure changes nothing.
 //! - What happens is said in Apache's words and with its numbers, since people and scripts look for them.
 
-use std::path::Path;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use herdgate_mpm::gate::{self, GateKind, Semaphore};
-use herdgate_mpm::listen::Listener;
-use herdgate_mpm::{self as mpm, ListenSpec, Listeners, Notice, Plan, Work};
+use herdgate_mpm::listen::{Address, FileAccess, Listener, Place};
+use herdgate_mpm::upgrade::Handover;
+use herdgate_mpm::{self as mpm, ListenOptions, ListenSpec, Listeners, Load, Notice, Plan, Work};
 use herdgate_sys as sys;
 use sys::process::{Credentials, Detached, End, FoundUser};
 use sys::signals::Signal;
 
 use crate::config::geometry::Model;
-use crate::config::{Config, Diagnostics, Loaded, Mpm};
+use crate::config::{Config, Diagnostics, Listening, Loaded, Mpm};
 use crate::log::{Level, Logs};
 use crate::modules::mpm_common::{GateKind as GateAsked, ListenAddress, Mechanism, SpawnPolicy};
+use crate::pidfile::PidFile;
 use crate::request::Server;
 use crate::scoreboard;
 use crate::server::WebService;
+use crate::systemd::ServiceManager;
 
 /// Loads the configuration, at start and at each reload.
 pub type Loader = Box<dyn Fn() -> Result<Loaded, Diagnostics>>;
@@ -39,8 +43,14 @@ pub struct WebProgram {
     command_line: String,
     /// Tells the shell that the server serves, once it does.
     detached: Option<Detached>,
+    /// Tells the server that we replace that we serve, once we do.
+    handover: Option<Handover>,
+    /// Hears how we are.
+    manager: ServiceManager,
+    /// To be written again if a successor has taken it and failed.
+    pid_file: Option<PathBuf>,
     /// Listeners that were announced already.
-    announced: Vec<std::net::SocketAddr>,
+    announced: Vec<Address>,
     listeners: Listeners,
     gate: GateKind,
 }
@@ -52,6 +62,10 @@ pub struct Surroundings {
     pub on_terminal: bool,
     /// It has gone into the background.
     pub detached: Option<Detached>,
+    /// It replaces another server, which waits for it.
+    pub handover: Option<Handover>,
+    /// Where its pid is written.
+    pub pid_file: Option<PathBuf>,
 }
 
 /// All of a generation, ready to serve.
@@ -72,7 +86,7 @@ pub fn prepare(config: Config, present: &Listeners, on_terminal: bool) -> Result
     settings.scoreboard = scoreboard::place(&config.server);
     settings.credentials = credentials(&config)?;
     let listeners =
-        Listeners::bind(&settings.listen, settings.backlog, present).map_err(|error| {
+        Listeners::bind(&settings.listen, settings.listen_options, present).map_err(|error| {
             let code = error.source.raw_os_error().unwrap_or(0);
             let (spec, reason) = (&error.spec, reason(&error.source));
             format!(
@@ -110,7 +124,10 @@ impl WebProgram {
             model: prepared.server.config.server.mpm.geometry.model,
             on_terminal: surroundings.on_terminal,
             command_line: words.join(" "),
+            manager: ServiceManager::find(surroundings.handover.is_some()),
             detached: surroundings.detached,
+            handover: surroundings.handover,
+            pid_file: surroundings.pid_file,
             announced: Vec::new(),
             listeners: prepared.plan.listeners.clone(),
             gate: prepared.plan.settings.gate,
@@ -140,9 +157,14 @@ impl WebProgram {
     }
 
     fn resuming(&mut self) {
-        let fresh = self.listeners.iter().filter(|(_, it)| !self.announced.contains(&it.address()));
-        fresh.for_each(|(_, listener)| say_listening(&self.server, listener));
-        self.announced = self.listeners.iter().map(|(_, listener)| listener.address()).collect();
+        let mut announced = std::mem::take(&mut self.announced);
+        for (_, listener) in self.listeners.iter() {
+            if !announced.contains(listener.address()) {
+                say_listening(&self.server, listener);
+                announced.push(listener.address().clone()); // A draining listener has the address of its line.
+            }
+        }
+        self.announced = self.listeners.iter().map(|(_, it)| it.address().clone()).collect();
         let banner = &self.server.banner;
         let number = self.number(163, 292, 489);
         self.say(
@@ -156,10 +178,43 @@ impl WebProgram {
             .main()
             .at(Level::Notice, "core")
             .say(format_args!("AH00094: Command line: '{command_line}'"));
+        for remark in self.listeners.remarks() {
+            self.say(Level::Warn, format_args!("{remark}"));
+        }
+        self.describe_buckets();
+        self.manager.ready();
+        if let Some(handover) = self.handover.take()
+            && let Err(error) = handover.ready(&self.listeners)
+        {
+            self.say(Level::Warn, format_args!("telling the server that we replace: {error}"));
+        }
         if let Some(detached) = self.detached.take()
             && let Err(error) = detached.ready()
         {
             self.say(Level::Warn, format_args!("letting go of the terminal: {error}"));
+        }
+    }
+
+    fn describe_buckets(&self) {
+        let buckets = self.listeners.buckets();
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        match self.server.config.server.mpm.cores_per_bucket {
+            Some(ratio) => self.say(Level::Info, format_args!(
+                "Using {buckets} listeners bucket(s) based on {cores} online CPU cores and ratio {ratio}"
+            )),
+            None if buckets > 1 => {
+                self.say(Level::Info, format_args!("Using {buckets} listeners bucket(s)"));
+            }
+            None => {}
+        }
+    }
+
+    /// A successor that failed may have put its own number there.
+    fn restore_pid_file(&self) {
+        if let Some(path) = &self.pid_file
+            && let Err(error) = PidFile::write(path)
+        {
+            self.say(Level::Error, format_args!("AH00099: {error}"));
         }
     }
 
@@ -214,6 +269,15 @@ impl WebProgram {
 impl mpm::Program for WebProgram {
     type Service = WebService;
 
+    fn can_hand_over(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    fn tick(&mut self, load: Load) {
+        let Load { idle, busy, children, .. } = load;
+        self.manager.tick(format!("{busy} workers busy, {idle} idle, in {children} processes"));
+    }
+
     fn prepare(&mut self, present: &Listeners) -> Result<Plan<WebService>, String> {
         let loaded = (self.loader)().map_err(|mistakes| mistakes.to_string())?;
         for warning in loaded.warnings.to_string().lines() {
@@ -232,6 +296,9 @@ impl mpm::Program for WebProgram {
     }
 
     fn notice(&mut self, notice: Notice<'_>) {
+        if matches!(notice, Notice::GracefulRestart | Notice::HardRestart) {
+            self.manager.reloading();
+        }
         match notice {
             Notice::Resuming => self.resuming(),
             Notice::GracefulRestart if self.model == Model::Prefork => {
@@ -254,7 +321,26 @@ impl mpm::Program for WebProgram {
                     format_args!("{number}: SIGHUP received.  Attempting to restart"),
                 );
             }
+            Notice::UpgradeBegun(pid) => self.say(
+                Level::Notice,
+                format_args!("SIGUSR2 received.  Process {pid} was started to take over"),
+            ),
+            Notice::UpgradeFailed(why) => {
+                for line in why.lines() {
+                    self.say(Level::Error, format_args!("{line}"));
+                }
+                self.restore_pid_file();
+                self.say(Level::Error, format_args!("the upgrade has failed: this server goes on"));
+            }
+            Notice::Upgraded(pid) => {
+                self.manager.handed_over_to(pid);
+                self.say(
+                    Level::Notice,
+                    format_args!("process {pid} has taken over, shutting down gracefully"),
+                );
+            }
             Notice::ReloadFailed(why) => {
+                self.manager.ready();
                 for line in why.lines() {
                     self.say(Level::Error, format_args!("{line}"));
                 }
@@ -272,6 +358,7 @@ impl mpm::Program for WebProgram {
                 );
             }
             Notice::GracefulStop => {
+                self.manager.stopping();
                 let number = self.number(170, 296, 492);
                 self.say(
                     Level::Notice,
@@ -279,6 +366,7 @@ impl mpm::Program for WebProgram {
                 );
             }
             Notice::Stop(signal) => {
+                self.manager.stopping();
                 let number = self.number(169, 295, 491);
                 self.say(Level::Notice, format_args!("{number}: caught {signal}, shutting down"));
             }
@@ -397,8 +485,13 @@ fn settings(mpm: &Mpm, runtime_dir: &Path) -> mpm::Settings {
         Model::Event => mpm::Model::Event,
     };
     mpm::Settings {
-        listen: mpm.listen.iter().map(|listen| listen_spec(listen.address)).collect(),
-        backlog: mpm.backlog,
+        listen: mpm.listen.iter().map(listen_spec).collect(),
+        listen_options: ListenOptions {
+            backlog: mpm.backlog,
+            buckets: mpm.buckets,
+            send_buffer: mpm.send_buffer,
+            receive_buffer: mpm.receive_buffer,
+        },
         gate: gate(&mpm.gate.kind),
         lock_dir: lock_dir.unwrap_or(runtime_dir).to_owned(),
         lock_omit_pid,
@@ -481,12 +574,15 @@ fn gate_sentence(gate: GateKind, because: &str, model: Model) -> String {
     format!("{what}, because {because}")
 }
 
-fn listen_spec(address: ListenAddress) -> ListenSpec {
-    match address {
-        ListenAddress::Any(port) => ListenSpec { ip: None, port },
-        ListenAddress::Exact(address) => {
-            ListenSpec { ip: Some(address.ip()), port: address.port() }
-        }
+fn listen_spec(listening: &Listening) -> ListenSpec {
+    ListenSpec {
+        place: match &listening.address {
+            ListenAddress::Any(port) => Place::Any(*port),
+            ListenAddress::Exact(address) => Place::Exact(*address),
+            ListenAddress::Unix(path) => Place::Unix(path.clone()),
+        },
+        wait_for_data: listening.wait_for_data,
+        access: FileAccess { mode: listening.mode, owner: listening.owner, group: listening.group },
     }
 }
 

@@ -77,7 +77,7 @@ impl Service for WebService {
         let local = if self.server.config.table.needs_local_address() {
             socket.local_address().ok().flatten()
         } else {
-            Some(self.listeners.get(listener).address())
+            self.listeners.get(listener).address().inet()
         };
         WebConnection::new(Arc::clone(&self.server), socket, Client { address, local })
     }

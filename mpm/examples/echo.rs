@@ -1,7 +1,8 @@
 //! An echo server under any process model: `cargo run --example echo -- event 7007`.
 #![expect(clippy::print_stdout, reason = "it says where it listens")]
 
-use std::{env, error::Error, io::ErrorKind, net::Ipv4Addr};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::{env, error::Error, io::ErrorKind};
 
 use herdgate_mpm::{
     ChildContext, Connection, Deadline, Interest, ListenSpec, ListenerId, Listeners, Model, Peer,
@@ -60,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => Model::Event,
     };
     let port = env::args().nth(2).map_or(Ok(0), |port| port.parse())?;
-    let listen = [ListenSpec { ip: Some(Ipv4Addr::LOCALHOST.into()), port }];
+    let listen = [ListenSpec::from(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))];
     let listeners = Listeners::bind(&listen, 511, &Listeners::default())?;
     println!("{model} echoes on {}", listeners.get(ListenerId(0)).address());
     Ok(serve(Echo, Settings::new(model), listeners)?)

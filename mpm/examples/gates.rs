@@ -105,7 +105,7 @@ fn run_server(
         credentials,
         ..Settings::new(model)
     };
-    let listen = ListenSpec { ip: Some(Ipv4Addr::LOCALHOST.into()), port: 0 };
+    let listen = ListenSpec::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     let listen = vec![listen; usize::from(LISTENERS)];
     let listeners = Listeners::bind(&listen, 4096, &Listeners::default())?;
     let addresses: Vec<String> = listeners.iter().map(|(_, l)| l.address().to_string()).collect();

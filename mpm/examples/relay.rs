@@ -210,7 +210,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => Model::Event,
     };
     let backend = env::args().nth(2).ok_or("usage: relay prefork|worker|event BACKEND")?.parse()?;
-    let listen = [ListenSpec { ip: Some(Ipv4Addr::LOCALHOST.into()), port: 0 }];
+    let listen = [ListenSpec::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))];
     let listeners = Listeners::bind(&listen, 511, &Listeners::default())?;
     println!("{model} relays on {} to {backend}", listeners.get(ListenerId(0)).address());
     Ok(serve(Relay { backend }, Settings::new(model), listeners)?)

@@ -29,7 +29,9 @@ pub struct ChildContext {
     pub generation: u32,
     /// How it waits.
     pub model: Model,
-    /// Its listeners.
+    /// Its bucket.
+    pub bucket: usize,
+    /// Its bucket's listeners.
     pub listeners: Listeners,
 }
 

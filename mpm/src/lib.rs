@@ -35,6 +35,7 @@ pub mod prefork;
 pub mod scoreboard;
 pub mod settings;
 pub mod supervisor;
+pub mod upgrade;
 pub mod worker;
 
 mod admission;
@@ -56,7 +57,8 @@ use herdgate_sys as sys;
 pub use child::ChildContext;
 pub use herdgate_sys::net::Peer;
 pub use job::{JobHandle, JobPanicked};
-pub use listen::{ListenSpec, ListenerId, Listeners};
+pub use listen::{ListenOptions, ListenSpec, ListenerId, Listeners};
+pub use maintenance::Load;
 pub use saturation::Work;
 pub use settings::{Model, Settings, SpawnPolicy};
 pub use socket::{More, Socket};

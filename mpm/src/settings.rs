@@ -7,7 +7,7 @@ use std::time::Duration;
 use herdgate_sys as sys;
 
 use crate::gate::GateKind;
-use crate::listen::ListenSpec;
+use crate::listen::{ListenOptions, ListenSpec};
 
 /// How connections are waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,8 +47,8 @@ pub struct Settings {
     pub model: Model,
     /// Where to listen.
     pub listen: Vec<ListenSpec>,
-    /// `ListenBacklog`: how many connections the kernel may queue; it cuts this at `net.core.somaxconn`.
-    pub backlog: u32,
+    /// What all their sockets have in common.
+    pub listen_options: ListenOptions,
     /// What stands before accept.
     pub gate: GateKind,
     /// A folder for the gate's lock files.
@@ -106,7 +106,7 @@ impl Settings {
         Self {
             model,
             listen: Vec::new(),
-            backlog: 511,
+            listen_options: ListenOptions::default(),
             gate: GateKind::Exclusive,
             lock_dir: std::env::temp_dir(),
             lock_omit_pid: false,

@@ -7,6 +7,8 @@
 //!   Event::Signal(USR1) ─▶ new generation beside the old one, which then finishes          ├──▶ again
 //!   Event::Signal(HUP)  ─▶ old generation killed, new one started                          │
 //!   Event::Signal(WINCH)─▶ nobody new; all finish; then the end                            │
+//!   Event::Signal(USR2) ─▶ our binary, started anew beside us                              │
+//!   Event::Successor    ─▶ it serves: all finish; then the end. Or it has failed           │
 //!   Event::Signal(TERM) ─▶ all killed; the end                                             │
 //!   Event::Second       ─▶ maintenance: too few idle workers? too many?                    ┘
 //! ```
@@ -20,7 +22,10 @@
 //! - Pids, generations and places are kept here, in the supervisor's own memory. The scoreboard is read for
 //!   statistics only: how many workers are idle.
 
-use std::fmt;
+mod notice;
+mod queues;
+mod succession;
+
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,6 +39,8 @@ use sys::poll::{Interest as PollInterest, PollEntry, poll};
 use sys::process::{End, Fork, Pid};
 use sys::signals::{Signal, SignalFd, SignalSet};
 
+pub use notice::{ChildNotice, Notice, StartError};
+
 use crate::child::{Child, ChildContext, Exit, Orders};
 use crate::event::busy_permille;
 use crate::gate::{Gate, GateKind};
@@ -41,6 +48,7 @@ use crate::listen::Listeners;
 use crate::maintenance::{Decision, Limits, Load, SpawnRate};
 use crate::saturation::{self, Saturation, Work};
 use crate::scoreboard::{Label, Scoreboard, Stage, State};
+use crate::upgrade::{self, Successor};
 use crate::{
     Model, Moment, Service, Settings, SpawnPolicy, event, memory, prefork, recycling, worker,
 };
@@ -55,10 +63,10 @@ const YOUNG: Duration = Duration::from_secs(2);
 const YOUNG_DEATHS_MAX: u32 = 3;
 /// The longest pause between attempts to start a child that keeps dying, in seconds.
 const BACK_OFF_SECS_MAX: u32 = 32;
-/// How often a server that stops gracefully looks whether its children have taken what the kernel had queued.
-const QUEUE_LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long children that were killed by SIGTERM may take, before SIGKILL.
 const TERM_PATIENCE: Duration = Duration::from_secs(9);
+/// How often the queues of listeners that are given up are looked at. Two looks cover a handshake across a continent.
+const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The program around the process models: it reads configurations and tells people what happens.
 pub trait Program {
@@ -74,6 +82,18 @@ pub trait Program {
 
     /// Something happened that people may want to know.
     fn notice(&mut self, notice: Notice<'_>);
+
+    /// A second has passed, with so many workers idle and busy.
+    fn tick(&mut self, _load: Load) {}
+
+    /// Whether the program, started anew, takes over the listeners ([`Handover`](crate::upgrade::Handover)), so that its
+    /// binary can be replaced while it runs. If not, why.
+    ///
+    /// # Errors
+    /// The reason, for people.
+    fn can_hand_over(&self) -> Result<(), &'static str> {
+        Err("this program cannot take over from itself")
+    }
 }
 
 /// All that a generation needs.
@@ -84,118 +104,6 @@ pub struct Plan<S> {
     pub settings: Settings,
     /// Where.
     pub listeners: Listeners,
-}
-
-/// What the supervisor tells.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Notice<'a> {
-    /// Children were started: the server serves. Said at start and after each restart.
-    Resuming,
-    /// A graceful restart was asked for.
-    GracefulRestart,
-    /// A restart was asked for that does not wait for connections.
-    HardRestart,
-    /// The new configuration cannot be used: the old one stays.
-    ReloadFailed(&'a str),
-    /// A setting that cannot change while the server runs did change in the configuration.
-    NeedsFullRestart(&'static str),
-    /// The end was asked for, gracefully.
-    GracefulStop,
-    /// The end was asked for, at once. The signal says by what.
-    Stop(Signal),
-    /// A graceful stop took longer than it may.
-    GracefulStopTimedOut,
-    /// A child ended unasked.
-    ChildDied {
-        /// Its process id.
-        pid: Pid,
-        /// How.
-        end: End,
-    },
-    /// Children keep dying right after their start: the next attempt is made after a pause.
-    ChildrenDieYoung {
-        /// The pause.
-        pause: Duration,
-    },
-    /// All workers that the limit allows are there, and more are needed. Said once in a server's life.
-    LimitReached,
-    /// More children are needed and allowed, but those that finish hold all places.
-    ScoreboardFull,
-    /// Children are started so fast that the spare settings are worth a look.
-    SeemsBusy {
-        /// How many are started now.
-        spawning: u32,
-        /// Idle workers.
-        idle: u32,
-        /// Children.
-        total: u32,
-    },
-    /// All workers are busy, since a second or so.
-    Saturated(&'a Work),
-    /// There are idle workers again, after so long.
-    SaturationOver(Duration),
-    /// A child has more memory than `MaxMemoryPerChild`, and is replaced.
-    ChildTooLarge {
-        /// Its process id.
-        pid: Pid,
-        /// Its anonymous and swapped memory.
-        bytes: u64,
-    },
-    /// The most children, computed from what children measure, is another than before.
-    LimitByMemory {
-        /// The 95th percentile of the children's sizes.
-        child_bytes: u64,
-        /// The most children that take connections.
-        children: u32,
-        /// The most workers.
-        workers: u32,
-    },
-    /// A child could not be forked.
-    ForkFailed(&'a io::Error),
-    /// A child did not go when told, and is killed.
-    Killed(Pid),
-    /// A child died inside the gate, which the kernel does not repair: it is open again.
-    GateRepaired(Pid),
-    /// A child died, and whether it has left the gate shut cannot be told.
-    GateNotRepaired(&'a io::Error),
-}
-
-/// What a child tells, through its service ([`Service::notice`]).
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum ChildNotice<'a> {
-    /// No descriptor or no memory for a new connection, which stays in the kernel's queue meanwhile.
-    Shortage(&'a io::Error),
-    /// The accept mutex was found held by a dead process, and taken over.
-    GateHolderDied,
-    /// Something that the child cannot do without has failed: it ends, and another one takes its place.
-    Failed(&'a io::Error),
-    /// The service's code panicked: a connection was lost.
-    Panicked,
-    /// A job thread could not be started.
-    NoThread(&'a io::Error),
-}
-
-/// Why the server could not start.
-#[derive(Debug)]
-pub struct StartError {
-    /// What was being done.
-    pub doing: &'static str,
-    /// Why it failed.
-    pub source: io::Error,
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.doing, self.source)
-    }
-}
-
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
-    }
 }
 
 /// Runs a server until it is told to stop. Must be called while the process has one thread.
@@ -210,6 +118,7 @@ pub fn run<P: Program>(program: P, first: Plan<P::Service>) -> Result<(), StartE
         Signal::SIGINT,
         Signal::SIGHUP,
         Signal::SIGUSR1,
+        Signal::SIGUSR2,
         Signal::SIGWINCH,
     ];
     SignalSet::of(&signals).block().map_err(doing("block signals"))?;
@@ -225,6 +134,7 @@ pub fn run<P: Program>(program: P, first: Plan<P::Service>) -> Result<(), StartE
         .map_err(doing("create the accept mutex"))
         .inspect_err(|_| scoreboard.retire_file())?;
     let places = generation.plan.settings.child_slots() as usize;
+    generation.plan.listeners.take_effect();
     let mut supervisor = Supervisor {
         program,
         signals: Some(signals),
@@ -243,6 +153,7 @@ pub fn run<P: Program>(program: P, first: Plan<P::Service>) -> Result<(), StartE
         saturation: Saturation::default(),
         next_fitting: Moment::now() + FIT_EVERY,
         loop_clocks: vec![LoopClock::default(); places],
+        successor: None,
     };
     supervisor.start();
     supervisor.run();
@@ -297,7 +208,7 @@ pub fn run_single<S: Service>(plan: Plan<S>) -> Result<(), StartError> {
     board.server_starts(&generation.plan.settings, unix_secs(SystemTime::now()));
     board.children()[0].pid.store(Pid::this().as_raw(), Relaxed);
     board.set_stage(Stage::Serving);
-    child_main(&generation, &board, 0, orders, None).map_err(doing("serve"))?;
+    child_main(&generation, &board, (0, 0), orders, None).map_err(doing("serve"))?;
     drop(hold); // Kept open until here: its end of file would have meant "finish".
     board.retire_file();
     Ok(())
@@ -307,13 +218,15 @@ pub fn run_single<S: Service>(plan: Plan<S>) -> Result<(), StartError> {
 struct Generation<S> {
     number: u32,
     plan: Plan<S>,
-    gate: Arc<dyn Gate>,
+    /// One for each bucket: who waits for its sockets must not keep others from theirs.
+    gates: Vec<Arc<dyn Gate>>,
 }
 
 impl<S> Generation<S> {
     fn new(number: u32, plan: Plan<S>) -> io::Result<Self> {
-        let gate = plan.settings.gate.create(&plan.settings)?.into();
-        Ok(Self { number, plan, gate })
+        let create = |_bucket| Ok(plan.settings.gate.create(&plan.settings)?.into());
+        let gates = (0..plan.listeners.buckets()).map(create).collect::<io::Result<_>>()?;
+        Ok(Self { number, plan, gates })
     }
 }
 
@@ -321,6 +234,7 @@ impl<S> Generation<S> {
 struct KnownChild {
     pid: Pid,
     generation: u32,
+    bucket: usize,
     /// Its generation's gate, which so lives as long as somebody may stand at it.
     gate: Arc<dyn Gate>,
     started: Moment,
@@ -339,6 +253,8 @@ enum Event {
     Signal(Signal),
     /// The last idle worker was taken.
     Demand,
+    /// Who was started to take over is ready, or has failed.
+    Successor(upgrade::Outcome),
     Second,
 }
 
@@ -373,6 +289,8 @@ struct Supervisor<P: Program> {
     next_fitting: Moment,
     /// How busy event's loops are.
     loop_clocks: Vec<LoopClock>,
+    /// Our own binary, started anew, until it serves or has failed.
+    successor: Option<Successor>,
 }
 
 impl<P: Program> Supervisor<P> {
@@ -390,8 +308,10 @@ impl<P: Program> Supervisor<P> {
                 // A terminal that changes its size says WINCH to everything that runs on it.
                 Event::Signal(Signal::SIGWINCH) if self.settings().on_terminal => Life::GoesOn,
                 Event::Signal(Signal::SIGWINCH) => self.stop_gracefully(),
+                Event::Signal(Signal::SIGUSR2) => self.upgrade(),
                 Event::Signal(signal) => self.stop(signal),
                 Event::Demand => self.meet_demand(),
+                Event::Successor(outcome) => self.hand_over(outcome),
                 Event::Second => self.maintain(),
             };
             if life == Life::Over {
@@ -408,6 +328,9 @@ impl<P: Program> Supervisor<P> {
             if let Some(signal) = self.wait_for_signal(self.next_maintenance, Some(&self.demand)) {
                 return Event::Signal(signal);
             }
+            if let Some(outcome) = self.successor.as_mut().and_then(Successor::hear) {
+                return Event::Successor(outcome);
+            }
             if matches!(self.demand.drain(), Ok(true)) {
                 return Event::Demand;
             }
@@ -420,7 +343,8 @@ impl<P: Program> Supervisor<P> {
         }
     }
 
-    /// The next signal, if one comes before `until`, and before `demand` is heard of.
+    /// The next signal, if one comes before `until`, and, if there is a `demand` to be heard of, before that and
+    /// before the successor has said something.
     fn wait_for_signal(&self, until: Moment, demand: Option<&EventFd>) -> Option<Signal> {
         let signals = self.signals.as_ref()?;
         self.scoreboard.beat(Moment::now());
@@ -429,9 +353,11 @@ impl<P: Program> Supervisor<P> {
             return Some(signal);
         }
         let skipped = -1;
+        let news = demand.and(self.successor.as_ref());
+        let news = news.map_or(skipped, |successor| successor.as_fd().as_raw_fd());
         let demand = demand.map_or(skipped, |demand| demand.as_fd().as_raw_fd());
-        let mut entries =
-            [signals.as_fd().as_raw_fd(), demand].map(|fd| PollEntry::new(fd, PollInterest::READ));
+        let mut entries = [signals.as_fd().as_raw_fd(), demand, news]
+            .map(|fd| PollEntry::new(fd, PollInterest::READ));
         let _ = poll(&mut entries, Some(until.since(Moment::now())));
         signals.read().ok().flatten()
     }
@@ -501,6 +427,7 @@ impl<P: Program> Supervisor<P> {
 
     fn spawn_at(&mut self, place: usize) -> io::Result<()> {
         let now = Moment::now();
+        let bucket = self.poorest_bucket();
         let (orders, hold) = sys::pipe::pipe()?;
         let workers = match self.settings().model {
             Model::Prefork => 1,
@@ -514,7 +441,7 @@ impl<P: Program> Supervisor<P> {
         match fork {
             Ok(Fork::Child) => {
                 drop(hold);
-                self.become_child(place, orders)
+                self.become_child(place, bucket, orders)
             }
             Ok(Fork::Parent(pid)) => {
                 self.scoreboard.children()[place].pid.store(pid.as_raw(), Relaxed);
@@ -523,7 +450,8 @@ impl<P: Program> Supervisor<P> {
                 self.children[place] = Some(KnownChild {
                     pid,
                     generation: self.generation.number,
-                    gate: Arc::clone(&self.generation.gate),
+                    bucket,
+                    gate: Arc::clone(&self.generation.gates[bucket]),
                     started: now,
                     hold,
                 });
@@ -537,7 +465,7 @@ impl<P: Program> Supervisor<P> {
     }
 
     /// The child's first lines: it drops what is the parent's, and never comes back.
-    fn become_child(&mut self, place: usize, orders: OwnedFd) -> ! {
+    fn become_child(&mut self, place: usize, bucket: usize, orders: OwnedFd) -> ! {
         // Its siblings' pipes: they must end with the supervisor, not with this child.
         self.children.clear();
         self.signals = None;
@@ -548,7 +476,8 @@ impl<P: Program> Supervisor<P> {
             if let Some(credentials) = &self.settings().credentials {
                 sys::process::drop_privileges(credentials)?;
             }
-            child_main(&self.generation, &self.scoreboard, place, orders, Some(&self.demand))
+            let demand = Some(&self.demand);
+            child_main(&self.generation, &self.scoreboard, (place, bucket), orders, demand)
         }));
         let service = &self.generation.plan.service;
         let exit = match exit {
@@ -633,6 +562,7 @@ impl<P: Program> Supervisor<P> {
         let now = Moment::now();
         self.note_queue();
         let load = self.load(now);
+        self.program.tick(load);
         self.replace_old();
         self.watch_saturation(load, now);
         self.watch_memory();
@@ -859,8 +789,16 @@ impl<P: Program> Supervisor<P> {
                 record.connections.load(Relaxed),
             )
         };
+        let counts = self.bucket_counts();
+        let richest = counts.iter().copied().max().unwrap_or(0);
         let active = (0..self.children.len()).filter(|place| {
-            self.children[*place].as_ref().is_some_and(|child| !child.is_finishing())
+            self.children[*place].as_ref().is_some_and(|child| {
+                let is_present = child.generation == self.generation.number;
+                // The last one of a bucket stays.
+                let can_be_spared =
+                    || counts.len() == 1 || richest > 1 && counts[child.bucket] == richest;
+                !child.is_finishing() && (!is_present || can_be_spared())
+            })
         });
         if let Some(place) = active.min_by_key(idle_and_inside) {
             self.tell_to_finish(place);
@@ -881,6 +819,11 @@ impl<P: Program> Supervisor<P> {
             Restart::Graceful => Notice::GracefulRestart,
             Restart::Hard => Notice::HardRestart,
         });
+        if self.successor.is_some() {
+            // It was handed the listeners as they were.
+            self.stop_successor();
+            self.program.notice(Notice::UpgradeFailed("a restart was asked for meanwhile"));
+        }
         let prepared =
             self.program.prepare(&self.generation.plan.listeners).and_then(|mut plan| {
                 self.keep_what_is_fixed(&mut plan.settings);
@@ -898,13 +841,16 @@ impl<P: Program> Supervisor<P> {
         let old: Vec<usize> =
             (0..self.children.len()).filter(|place| self.children[*place].is_some()).collect();
         let active = self.started();
-        self.generation = next;
+        let former = std::mem::replace(&mut self.generation, next).plan.listeners;
+        self.generation.plan.listeners.take_effect();
         (self.young_deaths, self.back_off_secs) = (0, 0);
         self.spawn_not_before = Moment::now();
         match how {
             Restart::Graceful => {
                 // First the new ones, then the old ones go: there is no moment in which nobody accepts.
-                if self.begin_generation(active) {
+                let all_started = self.begin_generation(active);
+                self.give_up(&former);
+                if all_started {
                     old.into_iter().for_each(|place| self.tell_to_finish(place));
                 } else {
                     let started = self.started() - active;
@@ -918,6 +864,7 @@ impl<P: Program> Supervisor<P> {
             }
             Restart::Hard => {
                 self.kill_all();
+                self.generation.plan.listeners.close_others(&former);
                 self.begin_generation(0);
             }
         }
@@ -969,33 +916,54 @@ impl<P: Program> Supervisor<P> {
 
     fn stop(&mut self, signal: Signal) -> Life {
         self.program.notice(Notice::Stop(signal));
+        self.stop_successor();
         self.kill_all();
         Life::Over
+    }
+
+    /// `GracefulShutdownTimeout`, from now.
+    fn finish_until(&self) -> Option<Moment> {
+        self.settings().graceful_shutdown_timeout.map(|patience| Moment::now() + patience)
     }
 
     /// Nobody new is let in; who is there is served to the end, or until the time is over.
     fn stop_gracefully(&mut self) -> Life {
         self.program.notice(Notice::GracefulStop);
+        self.stop_successor();
         self.scoreboard.set_stage(Stage::Finishing);
-        let until =
-            self.settings().graceful_shutdown_timeout.map(|patience| Moment::now() + patience);
-        // The kernel lets no further connections in; those that it has queued are still taken by the children.
+        let until = self.finish_until();
+        let listeners = self.generation.plan.listeners.clone();
+        // The kernel lets no further connections in; those that it has queued are still taken by the children, which
+        // also look once more before they go.
+        listeners.close_the_queue();
+        self.wait_until_drained(|| listeners.are_drained());
         self.scoreboard.global().stopping.store(1, Relaxed);
-        self.generation.plan.listeners.close_the_queue();
-        let mut open = Some(std::mem::take(&mut self.generation.plan.listeners));
+        self.finish_all(until, &listeners)
+    }
+
+    /// Everybody finishes, until the time is over. New clients are refused as soon as nobody waits in a queue.
+    fn finish_all(&mut self, until: Option<Moment>, listeners: &Listeners) -> Life {
         for place in 0..self.children.len() {
             self.tell_to_finish(place);
         }
         while self.children.iter().any(Option::is_some) {
             let now = Moment::now();
+            if now >= self.next_maintenance {
+                self.next_maintenance = now + MAINTENANCE_EVERY;
+                let load = self.load(now);
+                self.program.tick(load);
+            }
+            let mut look_again = now + MAINTENANCE_EVERY;
+            if listeners.are_drained() {
+                listeners.close();
+            } else {
+                look_again = now + DRAIN_LOOK_EVERY;
+            }
             if until.is_some_and(|until| now >= until) {
                 self.program.notice(Notice::GracefulStopTimedOut);
                 self.kill_all();
                 break;
             }
-            open = open.filter(|listeners| !listeners.close_if_empty());
-            let look_again =
-                now + if open.is_some() { QUEUE_LOOK_EVERY } else { MAINTENANCE_EVERY };
             match self
                 .wait_for_signal(until.map_or(look_again, |until| until.min(look_again)), None)
             {
@@ -1101,7 +1069,7 @@ enum Restart {
 fn child_main<S: Service>(
     generation: &Generation<S>,
     scoreboard: &Scoreboard,
-    place: usize,
+    (place, bucket): (usize, usize),
     orders: OwnedFd,
     demand: Option<&EventFd>,
 ) -> io::Result<Exit> {
@@ -1110,14 +1078,15 @@ fn child_main<S: Service>(
         number: place,
         generation: generation.number,
         model: plan.settings.model,
-        listeners: plan.listeners.clone(),
+        bucket,
+        listeners: plan.listeners.bucket(bucket),
     };
     plan.service.child_init(&context)?;
     let child = Child {
         service: &*plan.service,
         settings: &plan.settings,
         context,
-        gate: &*generation.gate,
+        gate: &*generation.gates[bucket],
         scoreboard,
         orders: Orders::new(orders)?,
         demand,
@@ -1147,7 +1116,9 @@ fn offer_to_the_oom_killer() {
 
 /// A child has no handlers. TERM kills it, as it should; what a terminal sends to all that run on it is for the supervisor.
 fn release_signals() -> io::Result<()> {
-    for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGWINCH] {
+    const IGNORED: [Signal; 5] =
+        [Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGWINCH];
+    for signal in IGNORED {
         sys::signals::ignore(signal)?;
     }
     sys::signals::restore_default(Signal::SIGTERM)?;

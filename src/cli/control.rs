@@ -34,6 +34,7 @@ pub fn run(control: Control) -> ExitCode {
         Action::GracefulStop => Signal::SIGWINCH,
         Action::Restart => Signal::SIGHUP,
         Action::Graceful => Signal::SIGUSR1,
+        Action::Upgrade => Signal::SIGUSR2,
     };
     let stops = matches!(control.action, Action::Stop | Action::GracefulStop);
     match pidfile::running(&config.server.mpm.pid_file) {

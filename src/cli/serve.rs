@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use herdgate_mpm as mpm;
-use herdgate_mpm::{ListenSpec, ListenerId, Listeners};
+use herdgate_mpm::{ListenSpec, Listeners};
 use herdgate_sys as sys;
 use sys::process::Credentials;
 
@@ -67,7 +67,8 @@ fn try_run(serve: Serve) -> Result<(), String> {
     let address = SocketAddr::new(serve.bind, serve.port);
     // Looked at before anything else: the most frequent mistake deserves more than an error number.
     let listeners = bind(address, &serve)?;
-    let real = listeners.get(ListenerId(0)).address();
+    let real = listeners.sockets().find_map(|listener| listener.address().inet());
+    let real = real.unwrap_or(address);
     let model = match serve.mpm {
         MpmName::Prefork => Model::Prefork,
         MpmName::Worker => Model::Worker,
@@ -84,7 +85,7 @@ fn try_run(serve: Serve) -> Result<(), String> {
     prepared.plan.settings.scoreboard = scoreboard::place_for_port(real.port());
     greet(&folder, real, model, &prepared);
     program::log_panics(&prepared.server);
-    let surroundings = Surroundings { on_terminal: true, detached: None };
+    let surroundings = Surroundings { on_terminal: true, ..Surroundings::default() };
     let program = WebProgram::new(Box::new(load), &prepared, surroundings);
     mpm::run(program, prepared.plan).map_err(|error| error.to_string())
 }
@@ -110,8 +111,7 @@ fn folder(given: &Path) -> Result<PathBuf, String> {
 }
 
 fn bind(address: SocketAddr, serve: &Serve) -> Result<Listeners, String> {
-    let spec = ListenSpec { ip: Some(address.ip()), port: address.port() };
-    Listeners::bind(&[spec], 511, &Listeners::default()).map_err(|error| {
+    Listeners::bind(&[ListenSpec::from(address)], 511, &Listeners::default()).map_err(|error| {
         let reason = program::reason(&error.source);
         let kind = error.source.kind();
         if kind == std::io::ErrorKind::AddrInUse {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use herdgate_mpm as mpm;
 use herdgate_mpm::Listeners;
+use herdgate_mpm::upgrade::Handover;
 use herdgate_sys as sys;
 
 use super::complain;
@@ -32,10 +33,18 @@ pub struct Start {
 
 /// Starts it. In the foreground this returns when the server has ended; in the background, when it serves.
 pub fn run(start: Start) -> ExitCode {
-    match start_and_serve(&start) {
+    // Before anything else: whoever started us waits for an answer.
+    let (handover, taken) = match Handover::take() {
+        Ok(handover) => (handover, Ok(())),
+        Err(error) => (None, Err(error.to_string())),
+    };
+    match taken.and_then(|()| start_and_serve(&start, handover.as_ref())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             start.say(&message);
+            if let Some(handover) = handover {
+                handover.failed(&message);
+            }
             ExitCode::FAILURE
         }
     }
@@ -64,7 +73,8 @@ impl Start {
     }
 }
 
-fn start_and_serve(start: &Start) -> Result<(), String> {
+/// `handover`: what the server has left to us that we replace.
+fn start_and_serve(start: &Start, handover: Option<&Handover>) -> Result<(), String> {
     let Loaded { config, warnings } =
         Config::load(&start.source).map_err(|mistakes| start.explain(&mistakes))?;
     if start.level >= Level::Warn && !warnings.list.is_empty() {
@@ -72,6 +82,7 @@ fn start_and_serve(start: &Start) -> Result<(), String> {
     }
     let pid_path = config.server.mpm.pid_file.clone();
     let stale = match pidfile::running(&pid_path).map_err(|error| error.to_string())? {
+        Running::Yes(_) | Running::No(_) if handover.is_some() => None, // The one that we replace.
         Running::Yes(pid) => {
             start.say(&format!("httpd (pid {pid}) already running"));
             return Ok(()); // As httpd: the wish is fulfilled.
@@ -83,13 +94,20 @@ fn start_and_serve(start: &Start) -> Result<(), String> {
             .to_owned());
     }
     raise_descriptor_limit(&config.server.mpm, start);
-    let prepared = program::prepare(config, &Listeners::default(), false)?;
+    let inherited = match handover {
+        Some(handover) => handover.listeners().clone(),
+        None => Listeners::of_systemd().map_err(|error| error.to_string())?,
+    };
+    let prepared = program::prepare(config, &inherited, false)?;
+    refuse_unclaimed(&inherited, &prepared.plan.listeners)?;
+    drop(inherited);
     if start.single {
         program::log_panics(&prepared.server);
         program::announce(&prepared.server, &prepared.plan.listeners);
         return mpm::run_single(prepared.plan).map_err(|error| error.to_string());
     }
-    let detached = if start.foreground {
+    // Who replaces a server stands where that one stood.
+    let detached = if start.foreground || handover.is_some() {
         None
     } else {
         Some(
@@ -104,7 +122,13 @@ fn start_and_serve(start: &Start) -> Result<(), String> {
             .release_terminal()
             .map_err(|error| format!("letting go of the terminal: {error}"))?;
     }
-    let served = serve(start.source.clone(), prepared, Surroundings { on_terminal, detached });
+    let surroundings = Surroundings {
+        on_terminal,
+        detached,
+        handover: handover.cloned(),
+        pid_file: Some(pid_path),
+    };
+    let served = serve(start.source.clone(), prepared, surroundings);
     if let Err(error) = pid_file.remove() {
         complain(format_args!("removing the pid file: {error}"));
     }
@@ -117,6 +141,16 @@ fn serve(source: Source, mut prepared: Prepared, surroundings: Surroundings) -> 
     let loader = Box::new(move || Config::load(&source));
     let program = WebProgram::new(loader, &prepared, surroundings);
     mpm::run(program, prepared.plan).map_err(|error| error.to_string())
+}
+
+/// What systemd listens on for us and nobody serves would leave clients waiting for ever.
+fn refuse_unclaimed(inherited: &Listeners, claimed: &Listeners) -> Result<(), String> {
+    let unclaimed = inherited.without(claimed).filter_map(|listener| {
+        let lender = listener.lender()?;
+        Some(format!("{} comes from {lender}, and no Listen line asks for it", listener.address()))
+    });
+    let complaints: Vec<String> = unclaimed.collect();
+    if complaints.is_empty() { Ok(()) } else { Err(complaints.join("\n")) }
 }
 
 fn write_pid_file(
@@ -141,7 +175,9 @@ fn raise_descriptor_limit(mpm: &Mpm, start: &Start) {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small factor")]
     let per_thread = 2 * (geometry.async_factor.ceil().max(1.0) as u64 + 1);
     let children = u64::from(geometry.server_limit) * 2; // The supervisor holds a pipe for each.
-    let want = (threads * per_thread).max(children) + OWN + mpm.listen.len() as u64;
+    let want = (threads * per_thread).max(children)
+        + OWN
+        + mpm.listen.len() as u64 * (u64::from(mpm.buckets) + 1);
     match sys::process::raise_descriptor_limit(want) {
         Ok(have) if have >= want => {}
         Ok(have) => {

@@ -10,6 +10,7 @@
 //! addresses a name has, what TypesConfig holds.
 
 use std::net::{IpAddr, Ipv6Addr, ToSocketAddrs};
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,13 +21,13 @@ use super::geometry::{self, Model, Raw};
 use super::load::{Draft, HostDraft};
 use super::memory::MemoryPlan;
 use super::{
-    AccessLog, Config, Diagnostics, DirSettings, Host, HostSettings, Identity, Loaded, Mpm, Server,
-    ServerSettings,
+    AccessLog, Config, Diagnostics, DirSettings, Host, HostSettings, Identity, Listening, Loaded,
+    Mpm, Server, ServerSettings,
 };
 use crate::log::access::Format;
 use crate::modules::core::LogTarget;
 use crate::modules::mime::TypeMap;
-use crate::modules::mpm_common::Limits;
+use crate::modules::mpm_common::{Access, Limits, Listen, Mpm as Settings};
 use crate::route::hosts::{Entry, HostTable, Key};
 use crate::route::sections::Sections;
 use crate::route::walk::Walk;
@@ -288,7 +289,7 @@ fn freeze_mpm(settings: &ServerSettings, model: Model, found: &mut Findings) -> 
     if let Some(plan) = &memory {
         raw.max_request_workers = Some(plan.workers.into()); // ServerLimit cuts it.
     }
-    let (geometry, corrections) = geometry::geometry(&raw, model);
+    let (mut geometry, corrections) = geometry::geometry(&raw, model);
     for correction in corrections {
         let message = format!("{}: {}", correction.directive, correction.message);
         if let Some(span) = span_of(&mpm.limits, correction.directive) {
@@ -296,10 +297,16 @@ fn freeze_mpm(settings: &ServerSettings, model: Model, found: &mut Findings) -> 
         }
     }
     report_idle_directives(&mpm.limits, model, found);
+    let buckets = buckets(mpm, geometry.processes_max, found);
+    geometry.start_servers = geometry.start_servers.max(buckets.into());
     Mpm {
         geometry,
-        listen: mpm.listen().to_vec(),
+        listen: mpm.listen().iter().map(|line| listening(line, mpm, found)).collect(),
         backlog: mpm.backlog(),
+        buckets,
+        cores_per_bucket: mpm.cores_per_bucket(),
+        send_buffer: mpm.send_buffer(),
+        receive_buffer: mpm.receive_buffer(),
         gate: mpm.gate(),
         connections_per_child_max: mpm.connections_per_child_max(),
         connections_jitter_percent: mpm.connections_jitter_percent(),
@@ -312,6 +319,36 @@ fn freeze_mpm(settings: &ServerSettings, model: Model, found: &mut Findings) -> 
             .pid_file()
             .map_or_else(|| settings.root.join("logs/herdgate.pid"), Path::to_path_buf),
         scoreboard_file: mpm.scoreboard_file().map(Path::to_path_buf),
+    }
+}
+
+/// A bucket without a child would be a queue that nobody empties.
+fn buckets(mpm: &Settings, children_max: u32, found: &mut Findings) -> u16 {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let cores = u32::try_from(cores).unwrap_or(u32::MAX);
+    let Some((wanted, span)) = mpm.buckets(cores) else { return 1 };
+    let most = u16::try_from(children_max).unwrap_or(u16::MAX);
+    if wanted > most {
+        let message = format!(
+            "{wanted} buckets need as many children, and MaxRequestWorkers allows {most}, using {most}"
+        );
+        found.warning(span, message);
+    }
+    wanted.min(most)
+}
+
+fn listening(line: &Listen, mpm: &Settings, found: &mut Findings) -> Listening {
+    const MODE: u32 = 0o660;
+    let Access { mode, owner, group: group_name } = &line.access;
+    let owner = owner.as_ref().and_then(|(name, span)| user(name, *span, found));
+    let group = group_name.as_ref().and_then(|(name, span)| group(name, *span, found));
+    Listening {
+        address: line.address.clone(),
+        protocol: line.protocol.clone(),
+        wait_for_data: mpm.waits_for_data(&line.protocol),
+        mode: mode.unwrap_or(MODE),
+        owner: owner.map(|user| user.id),
+        group: group.map(|group| group.id),
     }
 }
 

@@ -36,7 +36,7 @@ pub use settings::{DirSettings, HostSettings, ServerSettings};
 use crate::log::access::Format;
 use crate::modules::core::{LogTarget, Tokens};
 use crate::modules::mime::TypeMap;
-use crate::modules::mpm_common::{Gate, Listen, SpawnPolicy};
+use crate::modules::mpm_common::{Gate, ListenAddress, SpawnPolicy};
 use crate::route::alias::{self, Mapped, Unmapped};
 use crate::route::hosts::{HostIndex, HostTable};
 use crate::route::walk::{MergeCache, Walk};
@@ -100,9 +100,17 @@ pub struct Mpm {
     /// The model with its processes and threads.
     pub geometry: Geometry,
     /// At least one.
-    pub listen: Vec<Listen>,
+    pub listen: Vec<Listening>,
     /// `ListenBacklog`
     pub backlog: u32,
+    /// `ListenBuckets`: sockets of each address. At least 1, and never more than children.
+    pub buckets: u16,
+    /// `ListenCoresBucketsRatio`, if the buckets follow from it.
+    pub cores_per_bucket: Option<u32>,
+    /// `SendBufferSize`, in bytes; `None` is the kernel's.
+    pub send_buffer: Option<usize>,
+    /// `ReceiveBufferSize`, in bytes; `None` is the kernel's.
+    pub receive_buffer: Option<usize>,
     /// What stands before accept.
     pub gate: Gate,
     /// `MaxConnectionsPerChild`; `None` is never.
@@ -123,6 +131,23 @@ pub struct Mpm {
     pub pid_file: PathBuf,
     /// `ScoreBoardFile`, absolute; `None` is a file that the program places, see [`crate::scoreboard`].
     pub scoreboard_file: Option<PathBuf>,
+}
+
+/// A place to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listening {
+    /// Where.
+    pub address: ListenAddress,
+    /// In lower case.
+    pub protocol: String,
+    /// Connections are taken when their first bytes have come.
+    pub wait_for_data: bool,
+    /// Permission bits of a socket file.
+    pub mode: u32,
+    /// Who owns the socket file; `None` is the supervisor's user.
+    pub owner: Option<u32>,
+    /// Its group; `None` is the supervisor's.
+    pub group: Option<u32>,
 }
 
 /// A user or a group of this machine.

@@ -4,12 +4,15 @@
 //! three share. The numbers are kept as written: `config::geometry` corrects them together, since
 //! their order in the file does not matter.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+mod listen;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use herdgate_conf::{Args, Directive, Overrides, Problem, Span, TimeUnit, Word};
 use herdgate_mpm::gate::PLACES_MAX;
+
+pub use listen::{Access, Listen, ListenAddress};
 
 use super::{Module, SERVER};
 use crate::config::ServerSettings;
@@ -21,6 +24,12 @@ pub struct Mpm {
     pub limits: Limits,
     listen: Vec<Listen>,
     backlog: Option<u32>,
+    send_buffer: Option<usize>,
+    receive_buffer: Option<usize>,
+    /// Protocols in lower case, and whether their connections wait for data.
+    accept_filters: Vec<(String, bool)>,
+    buckets: Option<(u16, Span)>,
+    cores_per_bucket: Option<(u32, Span)>,
     accept: Option<(AcceptSerialization, Span)>,
     /// The `Mutex` line for every type without one of its own.
     mutex_default: Option<Mutex>,
@@ -69,28 +78,6 @@ pub enum SpawnPolicy {
     OnDemand,
     /// Once a second.
     Periodic,
-}
-
-/// One `Listen` line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listen {
-    /// Where connections are awaited.
-    pub address: ListenAddress,
-    /// In lower case: `https` for port 443, else `http`, unless written.
-    pub protocol: String,
-    /// Where it was written.
-    pub span: Span,
-    /// The same as `FILE:LINE`.
-    pub place: String,
-}
-
-/// Where connections are awaited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ListenAddress {
-    /// Any address of the machine: IPv6 and IPv4 where the system has both.
-    Any(u16),
-    /// One address. Port 0 takes a free one.
-    Exact(SocketAddr),
 }
 
 /// `AcceptSerialization`: what stands before `accept`.
@@ -188,6 +175,36 @@ impl Mpm {
     /// `ListenBacklog`
     pub fn backlog(&self) -> u32 {
         self.backlog.unwrap_or(511)
+    }
+
+    /// `SendBufferSize`, in bytes; `None` is the kernel's.
+    pub fn send_buffer(&self) -> Option<usize> {
+        self.send_buffer.filter(|bytes| *bytes > 0)
+    }
+
+    /// `ReceiveBufferSize`, in bytes; `None` is the kernel's.
+    pub fn receive_buffer(&self) -> Option<usize> {
+        self.receive_buffer.filter(|bytes| *bytes > 0)
+    }
+
+    /// `AcceptFilter`: whether connections with this protocol wait for their first bytes in the
+    /// kernel. As in Apache, they do for http and https unless said otherwise, and for no other.
+    pub fn waits_for_data(&self, protocol: &str) -> bool {
+        let said = self.accept_filters.iter().rfind(|(name, _)| name == protocol);
+        said.map_or(matches!(protocol, "http" | "https"), |(_, waits)| *waits)
+    }
+
+    /// How many buckets are asked for on a machine with so many cores, and where.
+    pub fn buckets(&self, cores: u32) -> Option<(u16, Span)> {
+        self.buckets.or_else(|| {
+            let (ratio, span) = self.cores_per_bucket?;
+            Some((u16::try_from(cores / ratio).unwrap_or(u16::MAX).max(1), span))
+        })
+    }
+
+    /// `ListenCoresBucketsRatio`, if it decides.
+    pub fn cores_per_bucket(&self) -> Option<u32> {
+        self.cores_per_bucket.filter(|_| self.buckets.is_none()).map(|(ratio, _)| ratio)
     }
 
     /// `MaxConnectionsPerChild`; `None` is never.
@@ -324,19 +341,25 @@ pub(super) const MODULE: Module = Module {
     directory: &[],
 };
 
+/// More buckets than any machine has cores.
+const BUCKETS_MAX: u16 = 1024;
+
 const DIRECTIVES: &[Directive<ServerSettings>] = &[
     Directive {
         name: "Listen",
-        syntax: "Listen [address:]port [protocol]",
+        syntax: "Listen [address:]port|unix:path [protocol] [mode=0660] [owner=user] [group=group]",
         default: None,
         contexts: SERVER,
         overrides: Overrides::NONE,
         docs: "An address and port to await connections on; at least one is needed. `*` or no \
                address is any, IPv6 addresses stand in brackets. Port 0, which Apache refuses, \
-               takes a free port and logs it.",
+               takes a free port and logs it. Herdgate's own: unix:path is a socket file, relative \
+               to ServerRoot, for clients on this machine. Connecting takes the right to write, \
+               which its mode gives to its owner and group. A file that a crash has left behind \
+               is replaced; one that somebody listens on is not.",
         apply: |settings, args| {
-            let listen = listen(args)?;
-            let is_free_port = listen.address.port() == 0;
+            let listen = listen::listen(args)?;
+            let is_free_port = listen.address.port() == Some(0);
             let earlier = settings.mpm.listen.iter().find(|other| other.address == listen.address);
             if let Some(earlier) = earlier.filter(|_| !is_free_port) {
                 let message =
@@ -353,10 +376,86 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: Some("511"),
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "How many connections may wait in the kernel's queue; the kernel may cut it \
-               (net.core.somaxconn).",
+        docs: "How many connections may wait in the kernel's queue. The kernel cuts it at \
+               net.core.somaxconn, which is logged.",
         apply: |settings, args| {
             settings.mpm.backlog = Some(positive(args)?);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "ListenBuckets",
+        syntax: "ListenBuckets number",
+        default: Some("1"),
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "Herdgate's own: how many sockets each address has (SO_REUSEPORT). The kernel deals \
+               connections to them, and each child waits for one bucket's only, so that fewer \
+               compete. There is at least one child for each. Unlike in Apache a restart can \
+               change it, and loses nobody.",
+        apply: |settings, args| {
+            let number = args.number(1..=i64::from(BUCKETS_MAX))?;
+            settings.mpm.buckets = Some((u16::try_from(number).unwrap_or(1), args.at()));
+            Ok(())
+        },
+    },
+    Directive {
+        name: "ListenCoresBucketsRatio",
+        syntax: "ListenCoresBucketsRatio ratio",
+        default: None, // No buckets; 0 itself is refused, as in Apache.
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "How many cores there are for each bucket: see ListenBuckets, which goes before it.",
+        apply: |settings, args| {
+            settings.mpm.cores_per_bucket = Some((positive(args)?, args.at()));
+            Ok(())
+        },
+    },
+    Directive {
+        name: "SendBufferSize",
+        syntax: "SendBufferSize bytes",
+        default: Some("0"),
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "The size of each connection's send buffer in the kernel. 0 leaves it to the kernel, \
+               which adapts it to each connection.",
+        apply: |settings, args| {
+            settings.mpm.send_buffer = Some(buffer_size(args)?);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "ReceiveBufferSize",
+        syntax: "ReceiveBufferSize bytes",
+        default: Some("0"),
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "The size of each connection's receive buffer in the kernel. 0 leaves it to the \
+               kernel, which adapts it to each connection.",
+        apply: |settings, args| {
+            settings.mpm.receive_buffer = Some(buffer_size(args)?);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "AcceptFilter",
+        syntax: "AcceptFilter protocol data|httpready|none",
+        default: None, // data for http and https.
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "Whether connections of a protocol, as Listen names it, are handed out only when \
+               their first bytes have come (TCP_DEFER_ACCEPT, for 30 seconds at most), so that \
+               silent ones cost no worker. data for http and https unless said otherwise; \
+               httpready, which other systems have, is taken as data; none switches it off.",
+        apply: |settings, args| {
+            let protocol = args.word()?.to_ascii_lowercase();
+            let waits = args.choice(&[
+                ("data", true),
+                ("httpready", true),
+                ("dataready", true),
+                ("none", false),
+            ])?;
+            settings.mpm.accept_filters.push((protocol, waits));
             Ok(())
         },
     },
@@ -669,61 +768,22 @@ fn percent(args: &mut Args<'_>) -> Result<Option<u32>, Problem> {
     }
 }
 
+/// 0, or from 512 on: what Apache allows.
+fn buffer_size(args: &mut Args<'_>) -> Result<usize, Problem> {
+    const BUFFER_BYTES_MIN: i64 = 512;
+    let bytes = args.number(0..=i64::from(i32::MAX))?;
+    if (1..BUFFER_BYTES_MIN).contains(&bytes) {
+        return Err(Problem::at(args.at(), "must be at least 512 bytes, or 0 for system default"));
+    }
+    Ok(usize::try_from(bytes).unwrap_or(0))
+}
+
 fn natural(args: &mut Args<'_>) -> Result<u32, Problem> {
     Ok(u32::try_from(args.number(0..=i64::from(u32::MAX))?).unwrap_or(u32::MAX))
 }
 
 fn positive(args: &mut Args<'_>) -> Result<u32, Problem> {
     Ok(u32::try_from(args.number(1..=i64::from(i32::MAX))?).unwrap_or(1))
-}
-
-impl ListenAddress {
-    /// The port; 0 is any free one.
-    pub fn port(&self) -> u16 {
-        match self {
-            ListenAddress::Any(port) => *port,
-            ListenAddress::Exact(address) => address.port(),
-        }
-    }
-}
-
-fn listen(args: &mut Args<'_>) -> Result<Listen, Problem> {
-    let word = args.required()?;
-    let address = listen_address(word)?;
-    let protocol = match args.next() {
-        Some(protocol) => protocol.text.to_ascii_lowercase(),
-        None if address.port() == 443 => "https".to_string(),
-        None => "http".to_string(),
-    };
-    Ok(Listen { address, protocol, span: word.span, place: args.source() })
-}
-
-fn listen_address(word: &Word) -> Result<ListenAddress, Problem> {
-    let bad = |message: &str| {
-        Problem::at(word, message).help("a port, or address:port with IPv6 addresses in brackets")
-    };
-    let (host, port) = match word.text.rsplit_once(':') {
-        Some((host, port)) => (Some(host), port),
-        None => (None, word.text.as_str()),
-    };
-    if port.is_empty() || port.contains([']', '.']) {
-        return Err(bad("Port must be specified"));
-    }
-    let port: u16 = port.parse().map_err(|_| bad("the port must be from 0 to 65535"))?;
-    let Some(host) = host.filter(|host| *host != "*") else { return Ok(ListenAddress::Any(port)) };
-    let v6 = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    if v6.is_some_and(|host| host.contains('%')) {
-        // The standard parser knows numbered zones only; names would need a look at the interfaces.
-        let zone = word.text.parse().map(ListenAddress::Exact);
-        return zone.map_err(|_| bad("zones must be numbers so far, as `ip link` shows them"));
-    }
-    let address = match v6 {
-        Some(v6) => v6.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
-        None => host.parse().ok().filter(IpAddr::is_ipv4),
-    };
-    let address =
-        address.ok_or_else(|| bad("the address must be a number: names are not supported yet"))?;
-    Ok(ListenAddress::Exact(SocketAddr::new(address, port)))
 }
 
 /// A `Mutex` line, and whom it is for.

@@ -1,0 +1,117 @@
+//! Socket files: made with their rights, replaced when stale, removed when nobody needs them any more.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::spec::FileAccess;
+
+/// Which file a path named when we made it, so that nobody else's is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        let found = fs::symlink_metadata(path)?;
+        Ok(Self { device: found.dev(), inode: found.ino() })
+    }
+}
+
+/// Makes a socket file. Nobody can connect before it listens, and by then it has its rights.
+pub(super) fn bind(path: &Path, access: FileAccess) -> io::Result<(Socket, FileId)> {
+    let address = SockAddr::unix(path)?;
+    let socket = new_socket()?;
+    match socket.bind(&address) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            remove_stale(path)?;
+            socket.bind(&address)?;
+        }
+        result => result?,
+    }
+    let made = FileId::of(path)?;
+    let result =
+        fs::set_permissions(path, fs::Permissions::from_mode(access.mode)).and_then(|()| {
+            if access.owner.is_none() && access.group.is_none() {
+                return Ok(());
+            }
+            std::os::unix::fs::lchown(path, access.owner, access.group)
+        });
+    if let Err(error) = result {
+        remove(path, made);
+        return Err(error);
+    }
+    Ok((socket, made))
+}
+
+/// Removes what a server that crashed has left behind. A socket that somebody listens on stays, and so does a file
+/// that is no socket.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    if !fs::symlink_metadata(path)?.file_type().is_socket() {
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "a file that is no socket stands there",
+        ));
+    }
+    let found = FileId::of(path)?;
+    match new_socket()?.connect(&SockAddr::unix(path)?) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            remove(path, found);
+            Ok(())
+        }
+        // Connected, or its queue is full: somebody lives there.
+        Ok(()) | Err(_) => Err(io::ErrorKind::AddrInUse.into()),
+    }
+}
+
+/// Removes a socket file, if it still is the one that we know.
+pub(super) fn remove(path: &Path, known: FileId) {
+    if FileId::of(path).is_ok_and(|present| present == known) {
+        // Left behind, it is found stale and replaced at the next start.
+        let _ = fs::remove_file(path);
+    }
+}
+
+fn new_socket() -> io::Result<Socket> {
+    Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stale_file_is_replaced_and_a_living_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let access = FileAccess { mode: 0o620, ..FileAccess::default() };
+        let (first, id) = bind(&path, access).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o620);
+        first.listen(4).unwrap();
+        assert_eq!(bind(&path, access).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(first);
+        let (second, other) = bind(&path, access).unwrap();
+        second.listen(4).unwrap();
+        remove(&path, FileId { inode: id.inode + other.inode, ..id });
+        assert!(path.exists(), "not the one that was meant");
+        remove(&path, other);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("precious");
+        fs::write(&path, "text").unwrap();
+        let error = bind(&path, FileAccess::default()).unwrap_err();
+        assert!(error.to_string().contains("no socket"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "text");
+        let long = folder.path().join("x".repeat(200));
+        assert!(bind(&long, FileAccess::default()).is_err(), "a socket's name is short");
+    }
+}
