@@ -357,12 +357,12 @@ impl mpm::Program for WebProgram {
                     format_args!("{what} cannot change while the server runs: stop and start it"),
                 );
             }
-            Notice::GracefulStop => {
+            Notice::GracefulStop(signal) => {
                 self.manager.stopping();
                 let number = self.number(170, 296, 492);
                 self.say(
                     Level::Notice,
-                    format_args!("{number}: caught SIGWINCH, shutting down gracefully"),
+                    format_args!("{number}: caught {signal}, shutting down gracefully"),
                 );
             }
             Notice::Stop(signal) => {

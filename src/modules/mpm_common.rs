@@ -648,7 +648,8 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         contexts: SERVER,
         overrides: Overrides::NONE,
         docs: "How long a graceful stop waits for requests that are being served. 0 is as long as \
-               they take.",
+               they take. Where a time is set, SIGTERM stops gracefully, too, which Apache does \
+               not: containers and service managers send it and wait.",
         apply: |settings, args| {
             settings.mpm.graceful_shutdown_timeout = Some(args.duration(TimeUnit::Seconds)?);
             Ok(())

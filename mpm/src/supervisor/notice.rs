@@ -25,7 +25,7 @@ pub enum Notice<'a> {
     /// A setting that cannot change while the server runs did change in the configuration.
     NeedsFullRestart(&'static str),
     /// The end was asked for, gracefully.
-    GracefulStop,
+    GracefulStop(Signal),
     /// The end was asked for, at once. The signal says by what.
     Stop(Signal),
     /// A graceful stop took longer than it may.
