@@ -145,6 +145,7 @@ pub fn run<P: Program>(program: P, first: Plan<P::Service>) -> Result<(), StartE
         saturation: Saturation::default(),
         next_fitting: Moment::now() + FIT_EVERY,
         loop_clocks: vec![LoopClock::default(); places],
+        idle_by_bucket: Vec::new(),
         successor: None,
     };
     supervisor.start();
@@ -281,6 +282,8 @@ struct Supervisor<P: Program> {
     next_fitting: Moment,
     /// How busy event's loops are.
     loop_clocks: Vec<LoopClock>,
+    /// Idle workers of each bucket of this generation, as of the last look, and those that were started since.
+    idle_by_bucket: Vec<u32>,
     /// Our own binary, started anew, until it serves or has failed.
     successor: Option<Successor>,
 }

@@ -191,17 +191,22 @@ impl Site {
 
     /// Starts the server and waits until it serves.
     pub(crate) fn start(self) -> Server {
+        let mut command = Command::new(command::herdgate());
+        let stdout = fs::File::create(self.root.path().join("stderr")).unwrap();
+        command.stdin(Stdio::null()).stdout(stdout);
+        self.start_by(command)
+    }
+
+    /// As [`start`](Self::start), by a command that becomes the server: with another environment, or a launcher, which
+    /// may get what it needs as standard input and output.
+    pub(crate) fn start_by(self, mut command: Command) -> Server {
         let conf = self.write_conf();
-        let stderr = fs::File::create(self.root.path().join("stderr")).unwrap();
-        let process = Command::new(command::herdgate())
-            .args(["-D", "FOREGROUND", "-f"])
-            .arg(conf)
-            .stdin(Stdio::null())
-            .stdout(stderr.try_clone().unwrap())
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
-        let mut server = Server { process, site: self, addresses: Vec::new(), ended: None };
+        let stderr = self.root.path().join("stderr");
+        let stderr = fs::File::options().create(true).append(true).open(stderr).unwrap();
+        let process =
+            command.args(["-D", "FOREGROUND", "-f"]).arg(conf).stderr(stderr).spawn().unwrap();
+        let mut server =
+            Server { process, site: self, addresses: Vec::new(), ended: None, successor: None };
         server.wait_for_generation(1);
         server.addresses = server.listening_on();
         server
@@ -240,6 +245,8 @@ pub(crate) struct Server {
     site: Site,
     addresses: Vec<SocketAddr>,
     ended: Option<ExitStatus>,
+    /// Who has taken over from the process that we have started.
+    successor: Option<Pid>,
 }
 
 impl Server {
@@ -254,7 +261,7 @@ impl Server {
     }
 
     pub(crate) fn pid(&self) -> Pid {
-        Pid::from_raw(self.process.id().cast_signed())
+        self.successor.unwrap_or(Pid::from_raw(self.process.id().cast_signed()))
     }
 
     pub(crate) fn model(&self) -> &'static str {
@@ -348,7 +355,8 @@ impl Server {
     fn wait_for_generation(&mut self, count: usize) {
         let start = Instant::now();
         while self.generations() < count {
-            let ended = self.process.try_wait().unwrap();
+            // Once it has a successor, the first process has ended as it should.
+            let ended = self.process.try_wait().unwrap().filter(|_| self.successor.is_none());
             assert!(
                 ended.is_none() && start.elapsed() < PATIENCE,
                 "the server does not serve ({ended:?}):\n{}{}",
@@ -373,7 +381,7 @@ impl Server {
         before[begin.map_or(0, |line| line + 1)..]
             .iter()
             .filter_map(|line| line.split_once("listening on ")?.1.split_whitespace().next())
-            .map(|address| address.parse().unwrap())
+            .filter_map(|address| address.parse().ok()) // The others are socket files.
             .collect()
     }
 
@@ -410,6 +418,26 @@ impl Server {
         self.wait_for_generation(next);
     }
 
+    /// USR2, and waits until another process serves in the server's place, which is stopped with it from then on. The
+    /// former one may still finish what it has begun.
+    pub(crate) fn upgrade(&mut self) {
+        let (before, next) = (self.pid(), self.generations() + 1);
+        self.signal(Signal::SIGUSR2);
+        wait_until("another process serves", || {
+            self.generations() >= next && self.error_log().contains("has taken over")
+        });
+        let pid = self.text("logs/herdgate.pid").trim().parse().map(Pid::from_raw).unwrap();
+        assert_ne!(pid, before);
+        self.successor = Some(pid);
+    }
+
+    /// Waits until the process that we have started has ended, and says how.
+    pub(crate) fn wait_for_the_first_process(&mut self) -> ExitStatus {
+        let process = &mut self.process;
+        let ended = wait_for(|| process.try_wait().unwrap());
+        ended.unwrap_or_else(|| panic!("the first process goes on:\n{}", self.error_log()))
+    }
+
     /// Waits until the server has ended by itself, and says how.
     pub(crate) fn wait_for_the_end(&mut self) -> ExitStatus {
         let process = &mut self.process;
@@ -428,6 +456,9 @@ impl Drop for Server {
         }
         let children = self.children();
         let _ = kill(self.pid(), Signal::SIGTERM);
+        if let Some(successor) = self.successor {
+            wait_until("the successor obeys TERM", || !processes::is_alive(successor));
+        }
         let process = &mut self.process;
         if wait_for(|| process.try_wait().unwrap()).is_none() {
             let _ = self.process.kill();

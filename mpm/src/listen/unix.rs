@@ -53,10 +53,8 @@ pub(super) fn bind(path: &Path, access: FileAccess) -> io::Result<(Socket, FileI
 /// that is no socket.
 fn remove_stale(path: &Path) -> io::Result<()> {
     if !fs::symlink_metadata(path)?.file_type().is_socket() {
-        return Err(io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            "a file that is no socket stands there",
-        ));
+        let message = "a file that is no socket stands there";
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
     }
     let found = FileId::of(path)?;
     match new_socket()?.connect(&SockAddr::unix(path)?) {
@@ -65,7 +63,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
             Ok(())
         }
         // Connected, or its queue is full: somebody lives there.
-        Ok(()) | Err(_) => Err(io::ErrorKind::AddrInUse.into()),
+        Ok(()) | Err(_) => Err(io::Error::from_raw_os_error(nix::libc::EADDRINUSE)),
     }
 }
 

@@ -29,6 +29,7 @@ impl<P: Program> Supervisor<P> {
     /// Starts the children of a new generation: as many as the administrator wants, or as were there. Says whether all
     /// of them could be started.
     pub(super) fn begin_generation(&mut self, children_before: u32) -> bool {
+        self.idle_by_bucket = vec![0; self.generation.plan.listeners.buckets()];
         let global = self.scoreboard.global();
         global.generation.store(self.generation.number, Relaxed);
         global.restarted_unix_secs.store(unix_secs(SystemTime::now()), Relaxed);
@@ -104,6 +105,7 @@ impl<P: Program> Supervisor<P> {
             Ok(Fork::Parent(pid)) => {
                 self.scoreboard.children()[place].pid.store(pid.as_raw(), Relaxed);
                 self.scoreboard.global().children_forked.fetch_add(1, Relaxed);
+                self.idle_by_bucket[bucket] += self.settings().threads_per_child;
                 let hold = Some(hold);
                 self.children[place] = Some(KnownChild {
                     pid,

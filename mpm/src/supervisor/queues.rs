@@ -24,10 +24,41 @@ impl<P: Program> Supervisor<P> {
         counts
     }
 
-    /// Where the next child belongs: no bucket may be without one for long.
+    /// Where the next child belongs: no bucket may be without one for long, nor without an idle worker.
     pub(super) fn poorest_bucket(&self) -> usize {
         let counts = self.bucket_counts();
-        (0..counts.len()).min_by_key(|bucket| counts[*bucket]).unwrap_or(0)
+        let wealth = |bucket: &usize| {
+            (counts[*bucket].min(1), self.idle_by_bucket[*bucket], counts[*bucket])
+        };
+        (0..counts.len()).min_by_key(wealth).unwrap_or(0)
+    }
+
+    /// Who can give up a child first: the one with most idle workers. The last child of a bucket stays, but for the
+    /// last bucket.
+    pub(super) fn richest_bucket(&self) -> Option<usize> {
+        let counts = self.bucket_counts();
+        let can_give = |bucket: &usize| counts.len() == 1 || counts[*bucket] > 1;
+        let idle = |bucket: &usize| self.idle_by_bucket[*bucket];
+        (0..counts.len()).filter(can_give).max_by_key(idle)
+    }
+
+    /// Connections are dealt to buckets, whoever is busy there. So a bucket that has nobody idle left gets another
+    /// child, though others have idle ones. If there may be no more children, a richer bucket gives one up.
+    pub(super) fn relieve_full_buckets(&mut self, now: Moment) {
+        let counts = self.bucket_counts();
+        if counts.len() == 1 || now < self.spawn_not_before {
+            return;
+        }
+        for bucket in 0..counts.len() {
+            if self.idle_by_bucket[bucket] > 0 {
+                continue;
+            }
+            if self.started() < self.settings().max_children {
+                self.spawn(1); // Where nobody is idle.
+            } else if self.richest_bucket().is_some_and(|rich| counts[rich] > counts[bucket] + 1) {
+                return self.retire_one();
+            }
+        }
     }
 
     /// Closes the listeners that only the former generation had, once its children have taken who waits there.

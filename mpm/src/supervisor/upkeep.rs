@@ -48,6 +48,7 @@ impl<P: Program> Supervisor<P> {
                 Decision::NoPlace => self.program.notice(Notice::ScoreboardFull),
             }
         }
+        self.relieve_full_buckets(now);
         self.await_demand(load);
         Life::GoesOn
     }
@@ -200,11 +201,13 @@ impl<P: Program> Supervisor<P> {
         let model = self.settings().model;
         let threads = self.settings().threads_per_child;
         let mut load = Load { idle: 0, busy: 0, children: 0, free_places: 0 };
+        self.idle_by_bucket.fill(0);
         for place in 0..self.children.len() {
             let Some(child) = &self.children[place] else {
                 load.free_places += 1;
                 continue;
             };
+            let bucket = (child.generation == self.generation.number).then_some(child.bucket);
             let retires = self.scoreboard.children()[place].retiring.load(Relaxed) != 0;
             if child.is_finishing() || retires {
                 continue; // It takes no connections any more.
@@ -216,6 +219,9 @@ impl<P: Program> Supervisor<P> {
             };
             load.busy += busy;
             load.idle += threads - busy;
+            if let Some(bucket) = bucket {
+                self.idle_by_bucket[bucket] += threads - busy;
+            }
         }
         load
     }
@@ -254,15 +260,11 @@ impl<P: Program> Supervisor<P> {
                 record.connections.load(Relaxed),
             )
         };
-        let counts = self.bucket_counts();
-        let richest = counts.iter().copied().max().unwrap_or(0);
+        let richest = self.richest_bucket();
         let active = (0..self.children.len()).filter(|place| {
             self.children[*place].as_ref().is_some_and(|child| {
                 let is_present = child.generation == self.generation.number;
-                // The last one of a bucket stays.
-                let can_be_spared =
-                    || counts.len() == 1 || richest > 1 && counts[child.bucket] == richest;
-                !child.is_finishing() && (!is_present || can_be_spared())
+                !child.is_finishing() && (!is_present || richest == Some(child.bucket))
             })
         });
         if let Some(place) = active.min_by_key(idle_and_inside) {

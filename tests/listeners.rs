@@ -1,0 +1,460 @@
+//! # Listeners, seen from outside: socket files, buckets, inherited sockets, service managers, upgrades
+//!
+//! | what | how it is seen |
+//! |---|---|
+//! | socket files | a client on the same machine |
+//! | buckets | who serves whom; ten changes of their number under load |
+//! | socket activation | a launcher that does what systemd does |
+//! | notification | a datagram socket in the test |
+//! | upgrade | another process serves the same sockets, under load |
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by failing")]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use nix::sys::signal::Signal;
+
+use support::client::{Client, head};
+use support::command::{herdgate, run_with};
+use support::processes::{clients_of, is_alive};
+use support::{MODELS, PATIENCE, Server, Site, noise, taken_port, wait_for, wait_until};
+
+// --- socket files ---
+
+/// One request over a socket file; all that comes back.
+fn ask(path: &Path) -> std::io::Result<String> {
+    let mut stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(head("GET", "/", &["Connection: close"]).as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+on_every_mpm!(
+    a_socket_file_serves_clients_on_this_machine_and_is_removed_at_the_end,
+    |site| site.conf("Listen unix:ROOT/web.sock mode=0600 group=#0"),
+    |server| {
+        let path = server.path("web.sock");
+        let found = fs::metadata(&path).unwrap();
+        assert!(found.file_type().is_socket());
+        assert_eq!(found.permissions().mode() & 0o777, 0o600);
+        for _ in 0..10 {
+            let answer = ask(&path).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("It works!</h1>\n"));
+        }
+        server.wait_for_error("listening on unix:");
+        server.graceful_restart();
+        assert!(ask(&path).is_ok(), "a restart keeps it");
+        assert_eq!(server.get("/").status, 200);
+        server.signal(Signal::SIGTERM);
+        server.wait_for_the_end();
+        assert!(!path.exists());
+    }
+);
+
+#[test]
+fn a_socket_file_is_given_up_when_its_line_goes() {
+    let mut server = Site::new("event").conf("Listen unix:ROOT/web.sock").start();
+    assert!(ask(&server.path("web.sock")).is_ok());
+    server.rewrite_conf("");
+    server.graceful_restart();
+    wait_until("the file is gone", || !server.path("web.sock").exists());
+    assert_eq!(server.get("/").status, 200);
+}
+
+#[test]
+fn a_socket_file_of_a_server_that_crashed_is_replaced_and_one_in_use_is_not() {
+    let site = Site::new("prefork").conf("Listen unix:ROOT/web.sock");
+    let path = site.root().join("web.sock");
+    drop(UnixListener::bind(&path).unwrap());
+    let server = site.start();
+    assert!(ask(&path).is_ok());
+    let other = Site::new("event").conf(&format!("Listen unix:{}", path.display()));
+    let said = run_with(&other.write_conf(), &["-D", "FOREGROUND"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.stderr.contains("Address already in use"), "{}", said.stderr);
+    assert!(said.stderr.contains(&format!("unix:{}", path.display())), "{}", said.stderr);
+    assert_eq!(server.get("/").status, 200);
+    assert!(ask(&path).is_ok());
+}
+
+#[test]
+fn a_file_that_is_no_socket_is_never_replaced() {
+    let site = Site::new("event").beside("precious", "text").conf("Listen unix:ROOT/precious");
+    let said = run_with(&site.write_conf(), &["-D", "FOREGROUND"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.stderr.contains("no socket"), "{}", said.stderr);
+    assert_eq!(fs::read_to_string(site.root().join("precious")).unwrap(), "text");
+}
+
+// --- buckets ---
+
+on_every_mpm!(
+    every_bucket_is_served_and_no_child_serves_two,
+    |site| site.conf("ListenBuckets 3\nLogLevel info\nAcceptFilter http none"),
+    |server| {
+        server.wait_for_error("Using 3 listeners bucket(s)");
+        let children = server.children();
+        assert!(children.len() >= 3);
+        let (mut clients, mut servers) = (Vec::new(), HashSet::new());
+        wait_until("somebody of each bucket serves somebody", || {
+            let mut client = server.client();
+            assert_eq!(client.get("/").status, 200);
+            let port = client.local_address().port();
+            let holds = |child| clients_of(child, server.address().port()).contains(&port);
+            servers.extend(server.children().into_iter().filter(|child| holds(*child)));
+            clients.push(client);
+            servers.len() >= 3 || clients.len() >= 20
+        });
+        assert!(servers.len() >= 3, "{servers:?} of {children:?}");
+    }
+);
+
+on_every_mpm!(ten_changes_of_the_buckets_lose_nothing, |server| {
+    let load = Load::default();
+    let address = server.address();
+    std::thread::scope(|scope| {
+        load.run(scope, address);
+        for buckets in [3, 1, 4, 2, 1, 2, 3, 2, 4, 1] {
+            server.rewrite_conf(&format!("ListenBuckets {buckets}"));
+            server.graceful_restart();
+            load.goes_on();
+        }
+        load.end();
+    });
+});
+
+on_every_mpm!(
+    buckets_work_behind_an_accept_mutex,
+    |site| site.conf("ListenBuckets 2\nMutex default mpm-accept"),
+    |server| {
+        for _ in 0..40 {
+            assert_eq!(server.get_with("/", &["Connection: close"]).status, 200);
+        }
+        assert_eq!(server.error_log().matches("[error]").count(), 0);
+    }
+);
+
+#[test]
+fn buckets_share_an_address_with_nobody_else() {
+    let server = Site::new("event").conf("ListenBuckets 2").start();
+    let other = Site::new("event").conf(&format!("ListenBuckets 2\nListen {}", server.address()));
+    let said = run_with(&other.write_conf(), &["-D", "FOREGROUND"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.stderr.contains("Address already in use"), "{}", said.stderr);
+}
+
+#[test]
+fn there_are_no_more_buckets_than_children() {
+    let site = Site::new("event").sizes("ThreadsPerChild 8\nMaxRequestWorkers 16");
+    let said = run_with(&site.conf("ListenBuckets 5").write_conf(), &["-t"]);
+    assert_eq!(said.code, Some(0));
+    assert!(said.stderr.contains("MaxRequestWorkers allows 2, using 2"), "{}", said.stderr);
+}
+
+/// Clients that ask without a pause, some on one connection, some on a new one each time, and tolerate nothing.
+#[derive(Default)]
+struct Load {
+    over: AtomicBool,
+    answered: AtomicUsize,
+}
+
+impl Load {
+    fn run<'scope>(
+        &'scope self,
+        scope: &'scope std::thread::Scope<'scope, '_>,
+        address: SocketAddr,
+    ) {
+        for number in 0..6 {
+            let fields: &[&str] = if number % 2 == 0 { &[] } else { &["Connection: close"] };
+            scope.spawn(move || {
+                let mut client = Client::connect(address);
+                while !self.over.load(Relaxed) {
+                    let answer = client.request("GET", "/", fields);
+                    assert_eq!(answer.status, 200);
+                    self.answered.fetch_add(1, Relaxed);
+                    if answer.closes() {
+                        client = Client::connect(address);
+                    }
+                }
+            });
+        }
+    }
+
+    /// Waits for some more answers.
+    fn goes_on(&self) {
+        let seen = self.answered.load(Relaxed);
+        wait_until("further answers", || self.answered.load(Relaxed) > seen + 50);
+    }
+
+    fn end(&self) {
+        self.over.store(true, Relaxed);
+    }
+}
+
+// --- what the kernel does for us ---
+
+#[test]
+fn silent_connections_wait_in_the_kernel_unless_the_filter_is_none() {
+    let mut server = Site::new("event").start();
+    let port = server.address().port();
+    let is_held = |server: &Server, client: &Client| {
+        let port_of_client = client.local_address().port();
+        server.children().iter().any(|child| clients_of(*child, port).contains(&port_of_client))
+    };
+    let mut silent = server.client();
+    // Whoever came later is served already, so it is not for lack of time that nobody took the first one.
+    for _ in 0..20 {
+        assert_eq!(server.get("/").status, 200);
+    }
+    assert!(!is_held(&server, &silent));
+    assert_eq!(silent.get("/").status, 200);
+    server.rewrite_conf("AcceptFilter http none");
+    server.graceful_restart();
+    let silent = server.client();
+    wait_until("a silent client is taken", || is_held(&server, &silent));
+}
+
+#[test]
+fn a_backlog_that_the_kernel_cuts_is_reported_with_both_numbers() {
+    let limit = fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+    let server = Site::new("event").conf("ListenBacklog 1000000000").start();
+    let line = server.wait_for_error("ListenBacklog 1000000000 is cut to");
+    assert!(line.contains(limit.trim()) && line.contains("[mpm_event:warn]"), "{line}");
+    let modest = Site::new("event").conf("ListenBacklog 16").start();
+    assert!(!modest.error_log().contains("ListenBacklog"));
+}
+
+// --- systemd ---
+
+/// What systemd does: sockets from descriptor 3 on, and variables that name the process. They come in as standard
+/// input and output.
+fn activated(first: OwnedFd, second: Option<OwnedFd>) -> Command {
+    let count = 1 + usize::from(second.is_some());
+    let script = format!(
+        "exec 3<&0 4>&1 0</dev/null 1>/dev/null\n\
+         export LISTEN_PID=$$ LISTEN_FDS={count} LISTEN_FDNAMES=web:local\n\
+         exec \"$0\" \"$@\""
+    );
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &script, herdgate()]).stdin(first);
+    command.stdout(second.map_or_else(Stdio::null, Stdio::from));
+    command
+}
+
+#[test]
+fn serves_sockets_that_systemd_has_opened_and_leaves_them_open() {
+    for model in MODELS {
+        let tcp = taken_port();
+        let address = tcp.local_addr().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("local.sock");
+        let local = UnixListener::bind(&path).unwrap();
+        let conf = format!("Listen {address}\nListen unix:{}", path.display());
+        let command = activated(tcp.try_clone().unwrap().into(), Some(local.into()));
+        let mut server = Site::new(model).conf(&conf).start_by(command);
+        assert_eq!(server.addresses()[1], address);
+        for _ in 0..2 {
+            assert_eq!(Client::connect(address).get("/").status, 200);
+            assert!(ask(&path).is_ok());
+            assert_eq!(server.get("/").status, 200, "a line without a socket has got one");
+            server.graceful_restart();
+        }
+        server.signal(Signal::SIGTERM);
+        server.wait_for_the_end();
+        // They are systemd's: it starts somebody else for whoever comes next.
+        assert!(path.exists());
+        Client::connect(address).send("x");
+        wait_until("the next client arrives", || tcp.accept().is_ok());
+    }
+}
+
+#[test]
+fn a_socket_that_no_line_asks_for_is_named() {
+    let tcp = taken_port();
+    let address = tcp.local_addr().unwrap();
+    let site = Site::new("event");
+    let conf = site.write_conf();
+    let output = activated(tcp.into(), None)
+        .args(["-D", "FOREGROUND", "-f"])
+        .arg(conf)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+        .wait_with_output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains(&format!("{address} comes from systemd, as descriptor 3, \"web\"")),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_service_manager_hears_what_happens() {
+    let site = Site::new("event");
+    let path = site.root().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut command = Command::new(herdgate());
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "10000000").stdin(Stdio::null());
+    let mut server = site.start_by(command);
+    // Signs of life come in between.
+    let hear = |wanted: &str| {
+        let mut buffer = [0; 1024];
+        loop {
+            let count =
+                manager.recv(&mut buffer).unwrap_or_else(|error| panic!("{wanted}: {error}"));
+            let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
+            if text.contains(wanted) {
+                return text;
+            }
+            assert!(text.contains("WATCHDOG=1"), "{text:?} came before {wanted:?}");
+        }
+    };
+    assert_eq!(hear("READY=1"), "READY=1");
+    assert!(hear("WATCHDOG=1").contains(" idle, in "), "the first sign of life says how it is");
+    server.graceful_restart();
+    assert!(hear("RELOADING=1").contains("MONOTONIC_USEC="));
+    hear("READY=1");
+    server.rewrite_conf("NoSuchDirective");
+    server.signal(Signal::SIGUSR1);
+    hear("RELOADING=1");
+    hear("READY=1");
+    server.rewrite_conf("");
+    server.upgrade();
+    hear("READY=1"); // The successor's, which a manager that hears the main process only does not hear.
+    let successor = server.pid();
+    hear(&format!("MAINPID={successor}"));
+    server.wait_for_the_first_process();
+    hear("WATCHDOG=1");
+    server.signal(Signal::SIGTERM);
+    hear("STOPPING=1");
+}
+
+// --- upgrade ---
+
+on_every_mpm!(
+    an_upgrade_under_load_loses_nothing,
+    |site| site.conf("ListenBuckets 2\nListen unix:ROOT/web.sock"),
+    |server| {
+        let load = Load::default();
+        let address = server.address();
+        std::thread::scope(|scope| {
+            load.run(scope, address);
+            for _ in 0..3 {
+                let before = server.pid();
+                load.goes_on();
+                server.upgrade();
+                load.goes_on();
+                wait_until("the former server has ended", || !is_alive(before));
+                load.goes_on();
+            }
+            load.end();
+        });
+        assert_eq!(server.wait_for_the_first_process().code(), Some(0));
+        assert!(ask(&server.path("web.sock")).is_ok());
+        assert_eq!(server.get("/").status, 200);
+        server.graceful_restart();
+        assert_eq!(server.get("/").status, 200, "the successor obeys as its predecessor did");
+        let successor = server.pid();
+        server.signal(Signal::SIGTERM);
+        wait_until("it stops", || !is_alive(successor));
+        assert!(!server.path("web.sock").exists());
+        assert!(!server.path("logs/herdgate.pid").exists());
+        assert!(Client::try_connect(address).is_err());
+    }
+);
+
+on_every_mpm!(
+    an_upgrade_finishes_what_is_in_flight,
+    |site| site.file("large.bin", noise(12_000_000)),
+    |server| {
+        let mut client = server.client();
+        client.send(head("GET", "/large.bin", &[]));
+        client.receive_head().unwrap();
+        server.upgrade();
+        assert_eq!(server.get("/").status, 200);
+        assert!(client.bytes(12_000_000) == noise(12_000_000));
+        drop(client);
+        assert_eq!(server.wait_for_the_first_process().code(), Some(0));
+    }
+);
+
+#[test]
+fn an_upgrade_that_fails_leaves_the_server_as_it_was() {
+    let mut server = Site::new("event").conf("Listen unix:ROOT/web.sock").start();
+    let (pid, children) = (server.pid(), server.children());
+    for (mistake, reason) in [
+        ("NoSuchDirective", "NoSuchDirective"),
+        ("ScoreBoardFile ROOT/no/such/folder/board", "scoreboard"),
+    ] {
+        server.rewrite_conf(&format!("Listen unix:ROOT/web.sock\n{mistake}"));
+        fs::write(server.path("logs/error_log"), "").unwrap();
+        server.signal(Signal::SIGUSR2);
+        server.wait_for_error("the upgrade has failed: this server goes on");
+        assert!(server.error_log().contains(reason), "{}", server.error_log());
+        assert_eq!(server.text("logs/herdgate.pid"), format!("{pid}\n"));
+        assert_eq!(server.get("/").status, 200);
+        assert!(ask(&server.path("web.sock")).is_ok());
+        let own = |now: Vec<_>| children.iter().all(|child| now.contains(child));
+        assert!(own(server.children()));
+    }
+    server.rewrite_conf("Listen unix:ROOT/web.sock");
+    server.upgrade();
+    assert_eq!(server.get("/").status, 200);
+}
+
+#[test]
+fn an_upgrade_runs_the_file_that_has_taken_the_binarys_name() {
+    let site = Site::new("event");
+    let (binary, fresh) = (site.root().join("herdgate"), site.root().join("fresh"));
+    for file in [&binary, &fresh] {
+        fs::copy(herdgate(), file).unwrap();
+    }
+    let mut command = Command::new(&binary);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let mut server = site.start_by(command);
+    // As a package manager does it.
+    let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
+    let wanted = inode(&fresh);
+    fs::rename(&fresh, &binary).unwrap();
+    server.upgrade();
+    assert_eq!(server.get("/").status, 200);
+    assert_eq!(inode(Path::new(&format!("/proc/{}/exe", server.pid()))), wanted);
+}
+
+#[test]
+fn k_upgrade_sends_the_wish_and_a_bad_configuration_sends_nothing() {
+    let mut server = Site::new("event").start();
+    let conf = server.path("httpd.conf");
+    server.rewrite_conf("NoSuchDirective");
+    assert_eq!(run_with(&conf, &["-k", "upgrade"]).code, Some(1));
+    server.rewrite_conf("");
+    let before = server.pid();
+    assert_eq!(run_with(&conf, &["-k", "upgrade"]).code, Some(0));
+    server.wait_for_error("has taken over");
+    assert!(!server.error_log().contains("failed"));
+    let successor = wait_for(|| {
+        let pid = server.text("logs/herdgate.pid").trim().parse().ok()?;
+        (pid != before.as_raw()).then_some(pid)
+    });
+    let successor = nix::unistd::Pid::from_raw(successor.unwrap());
+    nix::sys::signal::kill(successor, Signal::SIGTERM).unwrap();
+    wait_until("it stops", || !is_alive(successor));
+    assert_eq!(server.wait_for_the_end().code(), Some(0));
+}
