@@ -346,6 +346,23 @@ fn a_service_manager_hears_what_happens() {
     hear("STOPPING=1");
 }
 
+#[test]
+fn the_unit_file_gives_orders_that_are_understood() {
+    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/conf/extra/herdgate.service");
+    let site = Site::new("event");
+    let conf = site.write_conf();
+    let mut checked = 0;
+    for line in fs::read_to_string(unit).unwrap().lines() {
+        let Some((_, command)) = line.split_once("=/usr/sbin/herdgate ") else { continue };
+        // With -t the whole line is read, and nothing is done.
+        let arguments: Vec<&str> = command.split(' ').chain(["-t"]).collect();
+        let said = run_with(&conf, &arguments);
+        assert_eq!(said.code, Some(0), "{line}: {}", said.stderr);
+        checked += 1;
+    }
+    assert_eq!(checked, 2);
+}
+
 // --- upgrade ---
 
 on_every_mpm!(

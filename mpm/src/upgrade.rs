@@ -57,9 +57,8 @@ impl Successor {
         let (sockets, mut descriptors) = listeners.described();
         descriptors.push(theirs.as_fd());
         let handed = format!("{}\n{sockets}", theirs.as_raw_fd());
-        let mut arguments = std::env::args_os();
-        let name = arguments.next().unwrap_or_default();
-        let arguments: Vec<OsString> = arguments.collect();
+        let arguments: Vec<OsString> = std::env::args_os().collect();
+        let name = arguments.first().cloned().unwrap_or_default();
         let program = own_binary(&std::fs::read_link("/proc/self/exe")?, name.into());
         let pid = sys::process::spawn_with_descriptors(
             &program,

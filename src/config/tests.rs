@@ -243,6 +243,78 @@ fn listen_lines() {
 }
 
 #[test]
+fn listen_lines_for_socket_files() {
+    let root = config("").server.root;
+    let check = |text: &str, path: &str, rights: (u32, Option<u32>, Option<u32>)| {
+        let found = config(text).server.mpm.listen[1].clone();
+        assert_eq!(found.address, ListenAddress::Unix(root.join(path)), "{text}");
+        assert_eq!((found.mode, found.owner, found.group), rights, "{text}");
+    };
+    check("Listen unix:/run/s", "/run/s", (0o660, None, None));
+    check("Listen unix:logs/s mode=0600 owner=root group=#7", "logs/s", (0o600, Some(0), Some(7)));
+    check("Listen \"unix:/run/a b\" https MODE=666", "/run/a b", (0o666, None, None));
+    check_error("Listen unix:", "Listen: unix: needs the path of a socket file");
+    check_error(
+        "Listen unix:/s mode=0999",
+        "Listen: a mode is an octal number up to 0777, such as 0660",
+    );
+    check_error(
+        "Listen unix:/s owner=no-such-user",
+        "bad user name no-such-user: this machine has no such user",
+    );
+    check_error("Listen unix:/s user=root", "Listen: not known here");
+    check_error(
+        "Listen unix:/s\nListen unix:/s",
+        "Listen: this address and port were given before, at -C:2",
+    );
+    check_error("Listen 8080 http https", "Listen: one protocol is enough");
+}
+
+#[test]
+fn connections_wait_for_data_as_their_protocol_says() {
+    let check = |text: &str, expected: &[bool]| {
+        let text = format!("Listen 443\nListen 81 smtp\n{text}");
+        let listen = config(&text).server.mpm.listen;
+        let waits: Vec<bool> = listen.iter().map(|line| line.wait_for_data).collect();
+        assert_eq!(waits, expected, "{text}");
+    };
+    check("", &[true, true, false]);
+    check("AcceptFilter http none", &[false, true, false]);
+    check("AcceptFilter HTTPS none\nAcceptFilter smtp httpready", &[true, false, true]);
+    check("AcceptFilter http none\nAcceptFilter http data", &[true, true, false]);
+    check_error(
+        "AcceptFilter http often",
+        "AcceptFilter must be data, httpready, dataready or none",
+    );
+}
+
+#[test]
+fn buckets_and_buffers() {
+    let check = |text: &str, expected: (u16, Option<usize>, Option<usize>)| {
+        let mpm = config(text).server.mpm;
+        assert_eq!((mpm.buckets, mpm.send_buffer, mpm.receive_buffer), expected, "{text}");
+    };
+    check("SendBufferSize 0", (1, None, None));
+    check(
+        "ListenBuckets 4\nSendBufferSize 65536\nReceiveBufferSize 512",
+        (4, Some(65536), Some(512)),
+    );
+    check("ListenBuckets 2\nListenCoresBucketsRatio 1", (2, None, None));
+    check("ListenCoresBucketsRatio 100000", (1, None, None));
+    let started = config("ListenBuckets 7\nStartServers 1").server.mpm.geometry.start_servers;
+    assert_eq!(started, 7, "each bucket has a child from the start");
+    check_error("ListenBuckets 0", "ListenBuckets: 0 is out of range, it must be from 1 to 1024");
+    check_error(
+        "ListenCoresBucketsRatio 0",
+        "ListenCoresBucketsRatio: 0 is out of range, it must be from 1 to 2147483647",
+    );
+    check_error(
+        "SendBufferSize 511",
+        "SendBufferSize: must be at least 512 bytes, or 0 for system default",
+    );
+}
+
+#[test]
 fn unknown_names_are_told_apart() {
     check_error("RewriteEngine On", "RewriteEngine is not supported yet");
     check_error("<Proxy *>\n</Proxy>", "<Proxy> is not supported yet");

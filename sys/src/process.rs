@@ -13,6 +13,7 @@ use std::ffi::{CString, OsString};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -191,8 +192,9 @@ fn positive(pid: Pid) -> io::Result<i32> {
 }
 
 /// Starts a program with the same standard streams and working directory, that also inherits these
-/// descriptors under the numbers that they have here, and a variable beside our environment. Its
-/// signals are unblocked. fcntl(2), and what std does: fork(2) and execve(2), or posix_spawn(3).
+/// descriptors under the numbers that they have here, and a variable beside our environment. The
+/// first of the arguments is the name that it sees of itself. Its signals are unblocked. fcntl(2),
+/// and what std does: fork(2) and execve(2), or posix_spawn(3).
 ///
 /// For the length of the call the descriptors are not close-on-exec: the process must have one
 /// thread, or another program that is started meanwhile inherits them, too.
@@ -208,9 +210,12 @@ pub fn spawn_with_descriptors(
     let set_all = |flags| {
         descriptors.iter().try_for_each(|fd| fcntl(fd, FcntlArg::F_SETFD(flags)).map(|_| ()))
     };
+    let mut command = std::process::Command::new(program);
+    let (name, arguments) =
+        arguments.split_first().ok_or_else(|| invalid("a program has a name"))?;
+    command.arg0(name).args(arguments).env(variable.0, variable.1);
     set_all(FdFlag::empty())?;
-    let spawned =
-        std::process::Command::new(program).args(arguments).env(variable.0, variable.1).spawn();
+    let spawned = command.spawn();
     set_all(FdFlag::FD_CLOEXEC)?;
     // Dropping std's handle neither waits nor kills: whoever reaps children reaps this one.
     Ok(Pid(spawned?.id().cast_signed()))
@@ -587,7 +592,7 @@ mod tests {
             kept.as_raw_fd(),
             writer.as_raw_fd()
         );
-        let arguments = [OsString::from("-c"), script.into()];
+        let arguments = ["sh".into(), "-c".into(), OsString::from(script)];
         let given = ("GIVEN", "a word");
         let pid =
             spawn_with_descriptors(Path::new("/bin/sh"), &arguments, given, &[writer.as_fd()])
@@ -599,7 +604,8 @@ mod tests {
         let mut said = String::new();
         std::fs::File::from(reader).read_to_string(&mut said).unwrap();
         assert_eq!(said, "a word\n");
-        let nothing = spawn_with_descriptors(Path::new("/no/such"), &[], given, &[]).unwrap_err();
+        let nothing = spawn_with_descriptors(Path::new("/no/such"), &arguments, given, &[]);
+        let nothing = nothing.unwrap_err();
         assert_eq!(nothing.kind(), ErrorKind::NotFound);
     }
 
