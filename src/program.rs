@@ -11,6 +11,7 @@
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use herdgate_mpm::gate::{self, GateKind, Semaphore};
 use herdgate_mpm::listen::{Address, FileAccess, Listener, Place};
@@ -182,6 +183,7 @@ impl WebProgram {
             self.say(Level::Warn, format_args!("{remark}"));
         }
         self.describe_buckets();
+        self.check_watchdog();
         self.manager.ready();
         if let Some(handover) = self.handover.take()
             && let Err(error) = handover.ready(&self.listeners)
@@ -192,6 +194,15 @@ impl WebProgram {
             && let Err(error) = detached.ready()
         {
             self.say(Level::Warn, format_args!("letting go of the terminal: {error}"));
+        }
+    }
+
+    fn check_watchdog(&self) {
+        const SHORTEST: Duration = Duration::from_secs(2);
+        if self.manager.watchdog().is_some_and(|patience| patience < SHORTEST) {
+            self.say(Level::Warn, format_args!(
+                "the service manager wants a sign of life more often than each second: WatchdogSec is too short"
+            ));
         }
     }
 

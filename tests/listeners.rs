@@ -28,7 +28,7 @@ use nix::sys::signal::Signal;
 
 use support::client::{Client, head};
 use support::command::{herdgate, run_with};
-use support::processes::{clients_of, is_alive};
+use support::processes::{clients_of, freeze, is_alive};
 use support::{MODELS, PATIENCE, Server, Site, noise, taken_port, wait_for, wait_until};
 
 // --- socket files ---
@@ -64,6 +64,24 @@ on_every_mpm!(
         assert!(!path.exists());
     }
 );
+
+#[test]
+fn a_server_in_the_background_removes_its_socket_file_too() {
+    let site = Site::new("event").conf("Listen unix:ROOT/web.sock");
+    let (conf, path) = (site.write_conf(), site.root().join("web.sock"));
+    let started = run_with(&conf, &["-k", "start"]);
+    assert_eq!(started.code, Some(0), "{}", started.stderr);
+    assert!(ask(&path).is_ok());
+    assert_eq!(run_with(&conf, &["-k", "upgrade"]).code, Some(0));
+    let log = || fs::read_to_string(site.root().join("logs/error_log")).unwrap();
+    wait_until("another process has taken over", || log().contains("has taken over"));
+    assert!(ask(&path).is_ok());
+    let pid = fs::read_to_string(site.root().join("logs/herdgate.pid")).unwrap();
+    let pid = nix::unistd::Pid::from_raw(pid.trim().parse().unwrap());
+    assert_eq!(run_with(&conf, &["-k", "stop"]).code, Some(0));
+    wait_until("it stops", || !is_alive(pid));
+    assert!(!path.exists(), "{}", log());
+}
 
 #[test]
 fn a_socket_file_is_given_up_when_its_line_goes() {
@@ -434,6 +452,23 @@ fn an_upgrade_that_fails_leaves_the_server_as_it_was() {
     server.rewrite_conf("Listen unix:ROOT/web.sock");
     server.upgrade();
     assert_eq!(server.get("/").status, 200);
+}
+
+#[test]
+fn a_stop_while_an_upgrade_is_under_way_stops_both() {
+    let mut server = Site::new("event").start();
+    let address = server.address();
+    // Both orders are there before the first one is read, and the kernel hands out the lower number first.
+    freeze(server.pid());
+    server.signal(Signal::SIGTERM);
+    server.signal(Signal::SIGUSR2);
+    server.signal(Signal::SIGCONT);
+    assert_eq!(server.wait_for_the_end().code(), Some(0));
+    let log = server.error_log();
+    let (_, rest) = log.split_once("Process ").expect("the upgrade had begun");
+    let successor = rest.split_once(' ').unwrap().0.parse().unwrap();
+    wait_until("the successor has ended", || !is_alive(nix::unistd::Pid::from_raw(successor)));
+    assert!(Client::try_connect(address).is_err());
 }
 
 #[test]

@@ -38,7 +38,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
 use std::time::Duration;
 
 use herdgate_sys as sys;
@@ -72,11 +72,12 @@ pub struct Listener {
     duty: Duty,
 }
 
-/// Who ends the listening for all processes that share the socket, and removes its file: the process that bound it or
-/// was handed it, by dropping the listener. Children are never on duty, and nobody is for sockets that were lent to us.
+/// Who ends the listening for all processes that share the socket, and removes its file: the supervisor, by dropping the
+/// listener. Children never do, and nobody does it to sockets that were lent to us.
 #[derive(Debug)]
 struct Duty {
-    keeper: Pid,
+    /// Its pid: first of who made the listener, then of who supervises, which is another process in the background.
+    keeper: AtomicI32,
     is_ours: AtomicBool,
     file: Option<FileId>,
     /// Who lent it, in words.
@@ -86,7 +87,8 @@ struct Duty {
 impl Listener {
     fn new(socket: Socket, address: Address, file: Option<FileId>) -> Self {
         let is_ours = AtomicBool::new(true);
-        let duty = Duty { keeper: Pid::this(), is_ours, file, lender: None };
+        let keeper = AtomicI32::new(Pid::this().as_raw());
+        let duty = Duty { keeper, is_ours, file, lender: None };
         Self { socket, address, duty }
     }
 
@@ -120,7 +122,8 @@ impl Listener {
 
     /// Ends the listening for all, if that is for us to do. Once.
     fn close(&self) {
-        if self.duty.keeper != Pid::this() || !self.duty.is_ours.swap(false, Relaxed) {
+        let is_on_duty = self.duty.keeper.load(Relaxed) == Pid::this().as_raw();
+        if !is_on_duty || !self.duty.is_ours.swap(false, Relaxed) {
             return;
         }
         if let (Some(path), Some(file)) = (self.address.path(), self.duty.file) {
@@ -265,6 +268,12 @@ impl Line {
 
     /// Lets further sockets of ours have the same address, from now on.
     fn share_address(&self) -> io::Result<()> {
+        let first = self.first();
+        if first.lender().is_some() && !first.socket.reuse_port()? {
+            return Err(io::Error::other(
+                "whoever has lent its socket keeps the address to itself",
+            ));
+        }
         self.sockets.iter().try_for_each(|member| member.listener.socket.set_reuse_port(true))
     }
 
@@ -382,10 +391,12 @@ impl Listeners {
         Some(&lines[number])
     }
 
-    /// A new generation begins: new connections are dealt to its buckets. What only the former one had is left to
-    /// [`close_others`](Self::close_others).
+    /// A new generation begins, in the process that calls: new connections are dealt to its buckets. What only the
+    /// former one had is left to [`close_others`](Self::close_others).
     pub(crate) fn take_effect(&self) {
         self.all.lines.iter().for_each(Line::take_effect);
+        let supervisor = Pid::this().as_raw();
+        self.sockets().for_each(|listener| listener.duty.keeper.store(supervisor, Relaxed));
     }
 
     /// Ends the listening of what `former` had, and we have not.
@@ -727,6 +738,32 @@ mod tests {
         drop(three); // Never took effect.
         let (queues, _clients) = queues_after(&one, 20);
         assert_eq!(queues, [40]);
+    }
+
+    #[test]
+    fn a_bucket_that_has_drained_is_closed_and_one_where_somebody_waits_is_not() {
+        let three = bind(&[loopback(0)], 3, &Listeners::default());
+        let (queues, clients) = queues_after(&three, 30);
+        assert!(!queues.contains(&0));
+        let long_ago = |listeners: &Listeners| {
+            let mut lines = listeners.all.lines.clone();
+            for member in &mut lines[0].sockets {
+                member.draining_since =
+                    member.draining_since.map(|_| Moment::from_start(Duration::ZERO));
+            }
+            Listeners::of_lines(lines, Vec::new())
+        };
+        let one = long_ago(&bind(&[loopback(0)], 1, &three));
+        let same = bind(&[loopback(0)], 1, &one);
+        assert_eq!(same.sockets().count(), 3, "clients wait in both");
+        let last = one.sockets().last().unwrap();
+        while sys::net::accept(last.as_fd()).is_ok() {}
+        let fewer = bind(&[loopback(0)], 1, &one);
+        assert_eq!(fewer.sockets().count(), 2);
+        fewer.take_effect();
+        fewer.close_others(&one);
+        assert!(last.queue().is_err() || last.socket.is_listener().is_ok_and(|listens| !listens));
+        drop(clients);
     }
 
     #[test]

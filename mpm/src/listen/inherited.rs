@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI32};
 
 use herdgate_sys as sys;
 use socket2::{Socket, Type};
@@ -179,7 +179,8 @@ fn adopt(number: RawFd, lender: Option<String>) -> Result<Listener, InheritError
         (None, None) => return Err(wrong("neither TCP nor a socket file")),
     };
     let file = address.path().and_then(|path| FileId::of(path).ok());
-    let duty = Duty { keeper: Pid::this(), is_ours: AtomicBool::new(false), file, lender };
+    let keeper = AtomicI32::new(Pid::this().as_raw());
+    let duty = Duty { keeper, is_ours: AtomicBool::new(false), file, lender };
     Ok(Listener { socket, address, duty })
 }
 

@@ -47,9 +47,9 @@ impl<P: Program> Supervisor<P> {
     /// Says on the scoreboard what stands before accept, and where.
     pub(super) fn label_scoreboard(&self) {
         self.scoreboard.set_label(Label::Gate, &self.settings().gate.to_string());
-        let listeners = self.generation.plan.listeners.iter();
+        let listeners = self.generation.plan.listeners.sockets();
         let mut addresses: Vec<String> =
-            listeners.map(|(_, listener)| listener.address().to_string()).collect();
+            listeners.map(|listener| listener.address().to_string()).collect();
         addresses.dedup(); // Each bucket has its own listener.
         self.scoreboard.set_label(Label::Listen, &addresses.join(" "));
     }

@@ -6,11 +6,8 @@
 //!   /proc      ─▶ sizes      ─▶ a child too large, or too many of them?
 //! ```
 
-use std::os::fd::AsFd as _;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-
-use herdgate_sys as sys;
 
 use super::{Life, Notice, Program, Supervisor};
 use crate::event::busy_permille;
@@ -120,10 +117,8 @@ impl<P: Program> Supervisor<P> {
     /// How many connections wait to be accepted, and how many children may come to help, for whoever looks.
     pub(super) fn note_queue(&self) {
         let global = self.scoreboard.global();
-        let listeners = self.generation.plan.listeners.iter();
-        let queues: Vec<_> = listeners
-            .filter_map(|(_, listener)| sys::net::listen_queue(listener.as_fd()).ok())
-            .collect();
+        let listeners = self.generation.plan.listeners.sockets();
+        let queues: Vec<_> = listeners.filter_map(|listener| listener.queue().ok()).collect();
         global.queue_waiting.store(queues.iter().map(|queue| queue.waiting).sum(), Relaxed);
         global.queue_limit.store(queues.iter().map(|queue| queue.limit).sum(), Relaxed);
         global.children_max.store(self.settings().max_children, Relaxed);
@@ -147,11 +142,8 @@ impl<P: Program> Supervisor<P> {
         }
         work.child_bytes = bytes.iter().sum::<u64>() / (bytes.len() as u64).max(1);
         work.workers_per_child = self.settings().threads_per_child;
-        let listeners = self.generation.plan.listeners.iter();
-        work.queued = listeners
-            .filter_map(|(_, listener)| sys::net::listen_queue(listener.as_fd()).ok())
-            .map(|queue| queue.waiting)
-            .sum();
+        let listeners = self.generation.plan.listeners.sockets();
+        work.queued = listeners.filter_map(|it| it.queue().ok()).map(|queue| queue.waiting).sum();
         work
     }
 
