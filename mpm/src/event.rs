@@ -10,7 +10,7 @@
 //!
 //! - A request that needs nothing slow is read, answered and logged by the thread that saw the readiness: no hand-over.
 //! - A connection is told to the kernel once, at accept, edge-triggered for both directions, and never again:
-//!   no epoll_ctl(2) between requests. What the socket may still have is remembered in the [`Socket`].
+//!   no epoll_ctl(2) between requests. What the socket may still have is remembered in the [`Socket`](crate::Socket).
 //! - Connections never see the gate: with a mutex, another thread waits at it.
 //! - Deadlines live in a timer wheel, which costs no system call.
 //! - The loop has a scoreboard slot of its own, behind the job threads' ones.

@@ -305,7 +305,7 @@ pub struct Gate {
     pub contended: u64,
     pub after_death: u64,
     pub waited: Duration,
-    /// Waits by length: see [`waits`](super::waits).
+    /// Waits by length: see [`waits`].
     pub waits: Vec<u64>,
 }
 

@@ -91,7 +91,7 @@ pub enum Notice<'a> {
     GateNotRepaired(&'a io::Error),
 }
 
-/// What a child tells, through its service ([`Service::notice`]).
+/// What a child tells, through its service ([`Service::notice`](crate::Service::notice)).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ChildNotice<'a> {
