@@ -56,11 +56,17 @@ impl<P: Program> Supervisor<P> {
 
     /// Forks so many children, as far as there are places, and says how many.
     pub(super) fn spawn(&mut self, count: u32) -> u32 {
+        self.spawn_for(None, count)
+    }
+
+    /// As [`spawn`](Self::spawn), all for one bucket, or each for the poorest.
+    pub(super) fn spawn_for(&mut self, bucket: Option<usize>, count: u32) -> u32 {
         for started in 0..count {
             let Some(place) = self.children.iter().position(Option::is_none) else {
                 return started;
             };
-            if let Err(error) = self.spawn_at(place) {
+            let bucket = bucket.unwrap_or_else(|| self.poorest_bucket());
+            if let Err(error) = self.spawn_at(place, bucket) {
                 self.spawn_rate.reset();
                 self.program.notice(Notice::ForkFailed(&error));
                 return started; // The next second tries again.
@@ -84,9 +90,8 @@ impl<P: Program> Supervisor<P> {
         }
     }
 
-    pub(super) fn spawn_at(&mut self, place: usize) -> io::Result<()> {
+    pub(super) fn spawn_at(&mut self, place: usize, bucket: usize) -> io::Result<()> {
         let now = Moment::now();
-        let bucket = self.poorest_bucket();
         let (orders, hold) = sys::pipe::pipe()?;
         let workers = match self.settings().model {
             Model::Prefork => 1,

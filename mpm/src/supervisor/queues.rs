@@ -12,6 +12,9 @@ use crate::listen::{Listener, Listeners};
 /// How long the queues of listeners that are given up may take to run dry.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Children started for one bucket in a second, at most: as many as Apache starts.
+const AT_ONCE_MAX: u32 = 32;
+
 impl<P: Program> Supervisor<P> {
     /// How many children of this generation each bucket has that take connections.
     pub(super) fn bucket_counts(&self) -> Vec<u32> {
@@ -43,7 +46,8 @@ impl<P: Program> Supervisor<P> {
     }
 
     /// Connections are dealt to buckets, whoever is busy there. So a bucket that has nobody idle left gets another
-    /// child, though others have idle ones. If there may be no more children, a richer bucket gives one up.
+    /// child, or as many as those who wait in its queue need, though others have idle ones. If there may be no more
+    /// children, a richer bucket gives one up.
     pub(super) fn relieve_full_buckets(&mut self, now: Moment) {
         let counts = self.bucket_counts();
         if counts.len() == 1 || now < self.spawn_not_before {
@@ -53,12 +57,21 @@ impl<P: Program> Supervisor<P> {
             if self.idle_by_bucket[bucket] > 0 {
                 continue;
             }
-            if self.started() < self.settings().max_children {
-                self.spawn(1); // Where nobody is idle.
+            let room = self.settings().max_children.saturating_sub(self.started());
+            if room > 0 {
+                let wanted = self.waiting_in(bucket).div_ceil(self.settings().threads_per_child);
+                self.spawn_for(Some(bucket), wanted.clamp(1, room.min(AT_ONCE_MAX)));
             } else if self.richest_bucket().is_some_and(|rich| counts[rich] > counts[bucket] + 1) {
                 return self.retire_one();
             }
         }
+    }
+
+    /// How many connections wait in a bucket's queues.
+    fn waiting_in(&self, bucket: usize) -> u32 {
+        let listeners = self.generation.plan.listeners.bucket(bucket);
+        let queues = listeners.iter().filter_map(|(_, listener)| listener.queue().ok());
+        queues.map(|queue| queue.waiting).sum()
     }
 
     /// Closes the listeners that only the former generation had, once its children have taken who waits there.
