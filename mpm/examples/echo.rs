@@ -2,12 +2,15 @@
 #![expect(clippy::print_stdout, reason = "it says where it listens")]
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::{env, error::Error, io::ErrorKind};
+use std::{env, error::Error, io::ErrorKind, time::Duration};
 
 use herdgate_mpm::{
     ChildContext, Connection, Deadline, Interest, ListenSpec, ListenerId, Listeners, Model, Peer,
     Phase, Service, Settings, Socket, Step, Turn, Wait, Why, serve,
 };
+
+/// How long an idle client may still say something once the server wants it to go.
+const LAST_CHANCE: Duration = Duration::from_millis(500);
 
 struct Echo;
 
@@ -38,7 +41,7 @@ impl Connection<()> for Client {
                 Ok(0) => return Step::Done,
                 Ok(count) => self.unsent.extend_from_slice(&turn.buffers().read[..count]),
                 Err(error) if error.kind() != ErrorKind::WouldBlock => return Step::Done,
-                Err(_) if turn.why() == Why::Shed || turn.draining() => return Step::Done,
+                Err(_) if turn.why() == Why::Expired => return Step::Done,
                 Err(_) => {}
             }
         }
@@ -50,7 +53,11 @@ impl Connection<()> for Client {
         let all_sent = self.unsent.is_empty();
         let client = if all_sent { Interest::READ } else { Interest::WRITE };
         let phase = if all_sent { Phase::Idle } else { Phase::Response };
-        Step::Wait(Wait { phase, client, deadline: Deadline::Never })
+        // Told to go, it waits a moment for words that may be on their way.
+        let told_to_go = turn.why() == Why::Shed || turn.draining();
+        let deadline =
+            if told_to_go { Deadline::At(turn.now() + LAST_CHANCE) } else { Deadline::Never };
+        Step::Wait(Wait { phase, client, deadline })
     }
 }
 
