@@ -10,6 +10,14 @@ use sys::shared::{Field, Fields};
 use super::*;
 
 const BEGIN: &str = "<!-- layout: written by a test of herdgate-mpm -->\n";
+const SOURCES: [&str; 6] = [
+    include_str!("areas.rs"),
+    include_str!("global.rs"),
+    include_str!("child.rs"),
+    include_str!("slot.rs"),
+    include_str!("detail.rs"),
+    include_str!("gate.rs"),
+];
 const END: &str = "<!-- end of layout -->\n";
 
 #[test]
@@ -53,10 +61,11 @@ fn table<T: Fields>(out: &mut String, name: &str, what: &str) {
 
 /// What the source says about a field.
 fn documentation(name: &str, field: &str) -> String {
-    let source = include_str!("../scoreboard.rs");
-    let start = source.find(&format!("pub struct {name} {{")).unwrap();
+    let found =
+        SOURCES.iter().find_map(|source| source.split_once(&format!("pub struct {name} {{")));
+    let (_before, fields) = found.unwrap_or_else(|| panic!("no source has {name}"));
     let mut lines = Vec::new();
-    for line in source[start..].lines().skip(1) {
+    for line in fields.lines() {
         match line.trim().strip_prefix("///") {
             Some(text) => lines.push(text.trim()),
             None if line.trim().starts_with(&format!("pub {field}:")) => break,
