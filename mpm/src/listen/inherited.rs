@@ -11,7 +11,11 @@ use herdgate_sys as sys;
 use socket2::{Socket, Type};
 use sys::process::{Pid, adopt_descriptor, take_variable};
 
-use super::{Address, Duty, FileId, Line, Listener, Listeners, Member, Place};
+use super::Listeners;
+use super::buckets::{Line, Member};
+use super::listener::{Duty, Listener};
+use super::spec::{Address, Place};
+use super::unix::FileId;
 use crate::Moment;
 
 /// Something was left to us that we cannot use.
