@@ -1,0 +1,167 @@
+//! New connections: from a listener, or from the accept thread, into the loop.
+//!
+//! ```text
+//!   gate none, exclusive   listeners in the readiness queue ──ready──▶ accept ─┐
+//!   mutex, counted         accept thread ──▶ arrivals ─────────────────────────┴▶ welcome ─▶ advance
+//!                          the door: Yes · Full · ShortUntil · Over
+//! ```
+
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering::Relaxed;
+
+use herdgate_sys as sys;
+use mio::Interest as Mio;
+use mio::unix::SourceFd;
+
+use super::EventLoop;
+use super::news::{News, Source};
+use crate::admission::{self, Admitted, NewConnection};
+use crate::child::SHORTAGE_PAUSE;
+use crate::gate::Wakeups;
+use crate::job::lock;
+use crate::listen::ListenerId;
+use crate::scoreboard::add;
+use crate::{ChildNotice, Moment, Service, Why};
+
+/// Connections taken from one listener in one turn: what is there belongs to the other children, too.
+const ACCEPTS_PER_TURN: usize = 4;
+
+/// Whether the loop takes new connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Accepting {
+    Yes,
+    /// For lack of room; looked at again in each turn.
+    Full,
+    /// For lack of descriptors or memory, until then.
+    ShortUntil(Moment),
+    /// Never again.
+    Over,
+}
+
+impl<S: Service> EventLoop<'_, '_, S> {
+    // --- coming in ---
+
+    /// Takes in who came with this turn's news.
+    pub(super) fn accept(&mut self, news: &News, now: Moment) {
+        for id in &news.listeners {
+            self.accept_some(*id, ACCEPTS_PER_TURN, now);
+        }
+        if news.woken {
+            while let Some(new) = self.next_arrival() {
+                self.welcome(new, now);
+            }
+        }
+    }
+
+    fn accept_some(&mut self, id: ListenerId, max: usize, now: Moment) {
+        for turn in 0..max {
+            match admission::accept(self.child, id) {
+                Some(Admitted::Connection(new)) => self.welcome(new, now),
+                None if turn == 0 => return add(&self.child.record().wakeups_wasted, 1),
+                Some(Admitted::Shortage(error)) => return self.pause_for_shortage(&error, now),
+                Some(Admitted::Finish) | None => return,
+            }
+            if self.child.has_served_enough() || !self.has_room() {
+                return;
+            }
+        }
+    }
+
+    fn next_arrival(&self) -> Option<NewConnection> {
+        lock(&self.shared.arrivals).pop_front()
+    }
+
+    /// Registers a connection and lets it begin: its first bytes may have come with it.
+    pub(super) fn welcome(&mut self, new: NewConnection, now: Moment) {
+        self.seat.slot.count_connection();
+        let raw = new.socket.as_raw_fd();
+        let service = self.seat.service;
+        let connect = || service.connect(new.socket, new.peer, new.listener);
+        let Ok(connection) = catch_unwind(AssertUnwindSafe(connect)) else {
+            return self.panicked();
+        };
+        let key = self.parked.insert(connection);
+        let registered = self.poll.registry().register(
+            &mut SourceFd(&raw),
+            Source::Client(key).token(),
+            Mio::READABLE | Mio::WRITABLE,
+        );
+        if registered.is_err() {
+            self.parked.remove(key); // No memory for it in the kernel: this client must come again.
+            return;
+        }
+        self.advance(key, Why::Accepted, now);
+        if self.draining {
+            self.advance(key, Why::Drain, now);
+        }
+    }
+
+    // --- the door ---
+
+    /// Opens or closes the door, by what there is room for.
+    pub(super) fn accept_as_there_is_room(&mut self, now: Moment) {
+        let wanted = match self.accepting {
+            Accepting::Over => return,
+            Accepting::ShortUntil(until) if now < until => return,
+            Accepting::ShortUntil(_) | Accepting::Full | Accepting::Yes => {
+                if self.has_room() {
+                    Accepting::Yes
+                } else {
+                    Accepting::Full
+                }
+            }
+        };
+        if wanted == Accepting::Full {
+            if self.accepting != Accepting::Full {
+                self.child.ask_for_workers();
+            }
+            // Too many connections: the idle ones go before new ones are kept out. They cannot help a busy loop.
+            if !self.has_room_but_for_its_load() {
+                self.shed_idle(now);
+            }
+        }
+        self.set_accepting(wanted, now);
+    }
+
+    pub(super) fn set_accepting(&mut self, wanted: Accepting, now: Moment) {
+        if self.accepting == wanted {
+            return;
+        }
+        let (was, is) = (self.accepting == Accepting::Yes, wanted == Accepting::Yes);
+        self.accepting = wanted;
+        self.child.record().not_accepting.store(u32::from(!is), Relaxed);
+        if was == is {
+            return;
+        }
+        if self.child.settings.gate.keeps_waiting() {
+            self.shared.door.set_open(is);
+        } else if let Err(error) = self.register_listeners(is) {
+            self.child.service.notice(ChildNotice::Shortage(&error));
+            self.accepting = Accepting::ShortUntil(now + SHORTAGE_PAUSE);
+        }
+    }
+
+    fn register_listeners(&self, wanted: bool) -> io::Result<()> {
+        let wakeups = match self.child.gate.wakeups() {
+            Wakeups::Everyone => sys::epoll::Events::READ,
+            Wakeups::One => sys::epoll::Events::READ | sys::epoll::Events::EXCLUSIVE,
+        };
+        for (id, listener) in self.child.context.listeners.iter() {
+            // First out, then in: after a failure half-way some may be in already.
+            let _ = sys::epoll::remove(&self.poll, &listener.as_fd());
+            if wanted {
+                let token = Source::Listener(id).number();
+                sys::epoll::add(&self.poll, &listener.as_fd(), wakeups, token)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn pause_for_shortage(&mut self, error: &io::Error, now: Moment) {
+        self.child.service.notice(ChildNotice::Shortage(error));
+        self.shed_idle(now);
+        self.set_accepting(Accepting::ShortUntil(now + SHORTAGE_PAUSE), now);
+    }
+}

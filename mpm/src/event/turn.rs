@@ -1,0 +1,126 @@
+//! Who is advanced in a turn, and what follows from what it says.
+//!
+//! ```text
+//!   ready        the kernel said so                     ┐
+//!   done         a job of it is done                    │             ┌ Done ─▶ dropped
+//!   going on     it had more to do than a turn allows   ├─▶ advance ─▶┤
+//!   expired      its deadline has passed                │             └ Wait ─▶ parked
+//!   new, drained, shed                                  ┘
+//! ```
+//!
+//! - One advance of each for one piece of news: who has more to do waits for the next turn, as everybody else.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::EventLoop;
+use super::news::News;
+use super::parked::Key;
+use super::watched::sync_watches;
+use crate::job::lock;
+use crate::turn::{Buffers, Turn, Watches};
+use crate::{ChildNotice, Connection as _, Interest, Moment, Service, Step, Why};
+
+impl<S: Service> EventLoop<'_, '_, S> {
+    /// Those of whom the kernel has news.
+    pub(super) fn advance_ready(&mut self, news: &News, now: Moment) {
+        for readiness in &news.ready {
+            let Some(entry) = self.parked.get(readiness.key) else { continue };
+            entry.connection.socket().note_ready(readiness.ready, readiness.read_closed);
+            if readiness.ready.intersects(entry.wait.client) {
+                self.advance(readiness.key, Why::Ready(readiness.ready), now);
+            }
+        }
+        for key in &news.watched {
+            if self.note_watched(*key) {
+                self.advance(*key, Why::Ready(Interest::NONE), now);
+            }
+        }
+    }
+
+    /// Those whose jobs are done.
+    pub(super) fn advance_done(&mut self, news: &News, now: Moment) {
+        if !news.woken {
+            return;
+        }
+        for key in std::mem::take(&mut *lock(&self.shared.done)) {
+            self.jobs_outstanding -= 1;
+            self.advance(key, Why::JobDone, now);
+        }
+    }
+
+    /// Those who had more to do than a turn allows. Who comes in meanwhile waits for the next turn.
+    pub(super) fn advance_going_on(&mut self, now: Moment) {
+        for _ in 0..self.goes_on.len() {
+            let Some(key) = self.goes_on.pop_front() else { return };
+            let Some(entry) = self.parked.get(key) else { continue };
+            entry.goes_on = false;
+            let ready = entry.connection.socket().ready();
+            if ready.intersects(entry.wait.client) {
+                self.advance(key, Why::Ready(ready), now);
+            }
+        }
+    }
+
+    /// Those whose deadline has passed.
+    pub(super) fn advance_expired(&mut self, now: Moment) {
+        let mut expired = std::mem::take(&mut self.expired);
+        self.parked.expire(now, &mut expired);
+        for key in expired.drain(..) {
+            self.advance(key, Why::Expired, now);
+        }
+        self.expired = expired;
+    }
+
+    /// Lets one connection go on, and remembers what it waits for then. One that has gone is no news.
+    pub(super) fn advance(&mut self, key: Key, why: Why, now: Moment) {
+        let Some(entry) = self.parked.get(key) else { return };
+        self.seat.buffers.write.clear();
+        let mut watches = entry.watches.take();
+        let (draining, seat) = (self.draining, &mut self.seat);
+        let (no_watches, jobs) = (&mut self.no_watches, &mut self.new_jobs);
+        let advanced = catch_unwind(AssertUnwindSafe(|| {
+            entry.connection.advance(&mut Turn {
+                why,
+                now,
+                draining,
+                local: &mut seat.local,
+                buffers: &mut seat.buffers,
+                slot: seat.slot,
+                watches: watches.as_deref_mut().unwrap_or(no_watches),
+                jobs,
+            })
+        }));
+        let step = advanced.as_ref().map_or(Step::Done, |step| *step);
+        if !self.no_watches.is_empty() {
+            watches = Some(Box::new(std::mem::take(&mut self.no_watches)));
+        }
+        if let Some(mut watches) = watches {
+            watches.clear_ready();
+            sync_watches(&self.poll, key, &mut watches, step == Step::Done);
+            entry.watches = Some(watches).filter(|watches| !watches.is_empty());
+        }
+        let Step::Wait(wait) = step else {
+            self.new_jobs.clear(); // Nobody waits for them.
+            self.parked.remove(key);
+            if advanced.is_err() {
+                self.panicked();
+            }
+            return;
+        };
+        if entry.connection.socket().ready().intersects(wait.client)
+            && !std::mem::replace(&mut entry.goes_on, true)
+        {
+            self.goes_on.push_back(key);
+        }
+        self.parked.set_wait(key, wait);
+        self.submit_jobs(key);
+    }
+
+    /// A connection panicked, and is gone. What it had borrowed is made anew.
+    pub(super) fn panicked(&mut self) {
+        self.seat.buffers = Buffers::new(self.seat.buffer_bytes);
+        self.new_jobs.clear();
+        self.no_watches = Watches::default();
+        self.seat.service.notice(ChildNotice::Panicked);
+    }
+}
