@@ -123,17 +123,19 @@ fn a_file_that_is_no_socket_is_never_replaced() {
 on_every_mpm!(
     every_bucket_is_served_though_its_children_are_busy,
     |site| {
-        // Room for any deal of twenty connections to three buckets: who gets which, the kernel decides by a hash.
+        // No more workers than connections: whatever the kernel deals to a bucket, the last worker of another one must
+        // take it.
         let sizes = match site.model() {
-            "prefork" => "StartServers 3\nMaxRequestWorkers 48",
-            _ => "StartServers 3\nThreadsPerChild 8\nMaxRequestWorkers 64",
+            "prefork" => "StartServers 3\nMaxRequestWorkers 20",
+            _ => "StartServers 3\nThreadsPerChild 4\nMaxRequestWorkers 20",
         };
-        site.sizes(sizes).conf("ListenBuckets 3\nLogLevel info\nCustomLog logs/pids %P")
+        let conf = "ListenBuckets 3\nKeepAliveTimeout 300\nLogLevel info\nCustomLog logs/pids %P";
+        site.sizes(sizes).conf(conf)
     },
     |server| {
         server.wait_for_error("Using 3 listeners bucket(s)");
         assert!(server.children().len() >= 3);
-        // The connections stay: a bucket whose children are all busy with them gets another child.
+        // The connections stay: a bucket whose children are all busy with them gets help, and another child.
         let mut clients: Vec<Client> = (0..20).map(|_| server.client()).collect();
         clients.iter_mut().for_each(|client| client.send(head("GET", "/", &[])));
         assert!(clients.iter_mut().all(|client| client.receive("GET").status == 200));
@@ -143,6 +145,28 @@ on_every_mpm!(
         assert!(servers.len() >= 3, "{servers:?}");
     }
 );
+
+#[test]
+fn whichever_worker_becomes_free_serves_whichever_bucket_somebody_waits_in() {
+    for (model, sizes) in [
+        ("prefork", "StartServers 8\nMaxRequestWorkers 8"),
+        ("worker", "StartServers 2\nThreadsPerChild 4\nMaxRequestWorkers 8"),
+    ] {
+        let conf = "ListenBuckets 2\nKeepAliveTimeout 300";
+        let server = Site::new(model).sizes(sizes).conf(conf).start();
+        let mut served: Vec<Client> = (0..8).map(|_| server.client()).collect();
+        for client in &mut served {
+            assert_eq!(client.get("/").status, 200);
+        }
+        for _ in 0..12 {
+            let mut next = server.client();
+            next.send(head("GET", "/", &[]));
+            served.remove(0); // Of the other bucket, as often as not.
+            assert_eq!(next.receive("GET").status, 200);
+            served.push(next);
+        }
+    }
+}
 
 on_every_mpm!(ten_changes_of_the_buckets_lose_nothing, |server| {
     let load = Load::default();

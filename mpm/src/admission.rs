@@ -56,6 +56,9 @@ impl<'a, S: Service> Admission<'a, S> {
         for (id, listener) in child.context.listeners.iter() {
             sys::epoll::add(&epoll, &listener.as_fd(), wakeups, u64::from(id.0))?;
         }
+        if let Some(overflow) = child.overflow {
+            sys::epoll::add(&epoll, overflow, Events::READ, ListenerId::OVERFLOW.0.into())?;
+        }
         for order in child.orders.descriptors() {
             sys::epoll::add(&epoll, &order, Events::READ, ORDERS)?;
         }
@@ -112,14 +115,18 @@ impl<'a, S: Service> Admission<'a, S> {
             if was_finishing && self.child.scoreboard.global().stopping.load(Relaxed) == 0 {
                 return Ok(Admitted::Finish);
             }
-            let turns = listeners.len();
-            for id in (self.first..self.first + turns).map(|number| number % turns) {
-                if !ready.iter().any(|event| event.data() == id as u64) {
+            // The overflow comes in turn as well, behind the last listener.
+            let turns = listeners.len() + usize::from(self.child.overflow.is_some());
+            for number in (self.first..self.first + turns).map(|number| number % turns) {
+                let id = match u16::try_from(number).expect("listeners are numbered by u16") {
+                    id if number < listeners.len() => ListenerId(id),
+                    _ => ListenerId::OVERFLOW,
+                };
+                if !ready.iter().any(|event| event.data() == u64::from(id.0)) {
                     continue;
                 }
-                let id = ListenerId(u16::try_from(id).expect("listeners are numbered by u16"));
                 if let Some(admitted) = accept(self.child, id) {
-                    self.first = usize::from(id.0) + 1;
+                    self.first = number + 1;
                     return Ok(admitted);
                 }
             }
@@ -133,7 +140,11 @@ impl<'a, S: Service> Admission<'a, S> {
 
 /// Takes one connection from a listener, if there is still one.
 pub(crate) fn accept<S: Service>(child: &Child<'_, S>, id: ListenerId) -> Option<Admitted> {
-    match sys::net::accept(child.context.listeners.get(id).as_fd()) {
+    let (listener, id) = match child.overflow.filter(|_| id == ListenerId::OVERFLOW) {
+        Some(overflow) => overflow.next()?,
+        None => (child.context.listeners.get(id), id),
+    };
+    match sys::net::accept(listener.as_fd()) {
         Ok((fd, peer)) => {
             child.accepted.fetch_add(1, Relaxed);
             add(&child.record().accepted, 1);

@@ -11,9 +11,10 @@ use sys::poll::{Interest as PollInterest, PollEntry, poll};
 
 use sys::EventFd;
 
+use crate::demand::Hint;
 use crate::gate::Gate;
-use crate::listen::Listeners;
-use crate::scoreboard::{ChildRecord, GateRecord, Scoreboard, SlotWriter};
+use crate::listen::{Listeners, Overflow};
+use crate::scoreboard::{ChildRecord, GateRecord, Scoreboard, SlotWriter, State};
 use crate::turn::Buffers;
 use crate::{ChildNotice, Model, Moment, Service, Settings};
 
@@ -54,6 +55,10 @@ pub(crate) struct Child<'a, S: Service> {
     pub(crate) orders: Orders,
     /// Wakes the supervisor when the last idle worker is taken; none if nobody is to be woken.
     pub(crate) demand: Option<&'a EventFd>,
+    /// Its bucket's.
+    pub(crate) hint: &'a Hint,
+    /// Full buckets' listeners, if there are several buckets.
+    pub(crate) overflow: Option<&'a Overflow>,
     /// Connections taken so far.
     pub(crate) accepted: AtomicU64,
     /// `MaxConnectionsPerChild`, with this child's own jitter.
@@ -81,25 +86,29 @@ impl<S: Service> Child<'_, S> {
         self.ask_for_workers();
     }
 
-    /// A worker is idle no more. Who takes the last one wakes the supervisor.
-    pub(crate) fn take_worker(&self) {
-        if self.scoreboard.global().idle_workers.fetch_sub(1, Relaxed) <= 1 {
-            self.ask_for_workers();
+    /// A worker has got a connection. Who takes the last one of its bucket wakes the supervisor.
+    pub(crate) fn take_worker(&self, slot: SlotWriter<'_>) {
+        slot.set_state(State::Reading, Moment::now()); // First: see `demand`.
+        if self.hint.take_worker() {
+            self.wake_supervisor();
         }
     }
 
     /// A worker is idle again.
     pub(crate) fn give_worker_back(&self) {
-        self.scoreboard.global().idle_workers.fetch_add(1, Relaxed);
+        self.hint.give_worker_back();
     }
 
-    /// Wakes the supervisor, if it waits for that: once until it has looked, so that a saturated server does not
-    /// pay for it with each connection.
+    /// There is nobody left here who could take a connection: wakes the supervisor, if it waits for that.
     pub(crate) fn ask_for_workers(&self) {
-        let Some(demand) = self.demand else { return };
-        let awaited = &self.scoreboard.global().demand_awaited;
-        if awaited.load(Relaxed) == 1 && awaited.swap(0, Relaxed) == 1 {
-            let _ = demand.signal(); // A full counter has woken it already.
+        if self.hint.is_awaited() {
+            self.wake_supervisor();
+        }
+    }
+
+    fn wake_supervisor(&self) {
+        if let Some(bell) = self.demand {
+            let _ = bell.signal(); // A full counter has woken it already.
         }
     }
 

@@ -11,7 +11,6 @@ use sys::poll::{Interest as PollInterest, PollEntry, poll};
 use crate::admission::NewConnection;
 use crate::child::{Orders, WorkerSeat};
 use crate::job::Work;
-use crate::scoreboard::State;
 use crate::turn::{Buffers, Turn, Watches};
 use crate::{ChildNotice, Connection, Interest, Moment, Service, Step, Wait, Why};
 
@@ -22,7 +21,6 @@ pub(crate) fn serve_to_end<S: Service>(
     new: NewConnection,
 ) {
     seat.slot.count_connection();
-    seat.slot.set_state(State::Reading, Moment::now());
     // Unwind safety: what a panic may leave half-done is the connection, which is dropped, and the buffers, which are
     // made anew.
     let served = catch_unwind(AssertUnwindSafe(|| {

@@ -40,6 +40,7 @@ pub mod worker;
 
 mod admission;
 mod child;
+mod demand;
 mod drive;
 mod job;
 mod memory;

@@ -22,6 +22,7 @@ mod bind;
 mod buckets;
 mod inherited;
 mod listener;
+mod overflow;
 mod remark;
 mod spec;
 #[cfg(test)]
@@ -38,6 +39,7 @@ use sys::process::Pid;
 pub use inherited::InheritError;
 pub(crate) use inherited::take as take_variable;
 pub use listener::Listener;
+pub(crate) use overflow::Overflow;
 pub use remark::{BindError, Remark};
 pub use spec::{Address, FileAccess, ListenOptions, ListenSpec, Place};
 
@@ -47,6 +49,11 @@ use buckets::{Line, Member};
 /// are draining.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ListenerId(pub u16);
+
+impl ListenerId {
+    /// Stands for whichever listener of the [`Overflow`] is ready.
+    pub(crate) const OVERFLOW: Self = Self(u16::MAX);
+}
 
 /// One generation's listeners, as one bucket's children see them. Cheap to clone: the sockets are shared.
 #[derive(Clone, Debug, Default)]
@@ -155,9 +162,20 @@ impl Listeners {
         self.nth(id.0.into())
     }
 
+    /// The listeners that this bucket does not share with all others.
+    fn own(&self) -> impl Iterator<Item = (ListenerId, &Listener)> {
+        let is_own =
+            |id: ListenerId| self.all.lines.get(usize::from(id.0)).is_none_or(|line| line.live > 1);
+        self.iter().filter(move |(id, _)| is_own(*id))
+    }
+
     fn nth(&self, number: usize) -> &Listener {
+        self.nth_of(self.bucket, number)
+    }
+
+    fn nth_of(&self, bucket: usize, number: usize) -> &Listener {
         match self.all.lines.get(number) {
-            Some(line) => &line.sockets[self.bucket % line.live].listener,
+            Some(line) => &line.sockets[bucket % line.live].listener,
             None => &self.all.draining[number - self.all.lines.len()],
         }
     }

@@ -24,7 +24,7 @@ pub(crate) fn child_main<S: Service>(child: &Child<'_, S>) -> io::Result<Exit> {
         worker.slot.set_state(State::Ready, Moment::now());
         match admission.next()? {
             Admitted::Connection(new) => {
-                child.take_worker();
+                child.take_worker(worker.slot);
                 drive::serve_to_end(&mut worker, &child.orders, new);
                 child.give_worker_back();
             }

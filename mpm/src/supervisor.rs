@@ -43,9 +43,10 @@ use sys::signals::{Signal, SignalFd, SignalSet};
 
 pub use notice::{ChildNotice, Notice, StartError};
 
+use crate::demand::Demand;
 use crate::gate::{Gate, GateKind};
-use crate::listen::Listeners;
-use crate::maintenance::{Load, SpawnRate};
+use crate::listen::{Listeners, Overflow};
+use crate::maintenance::{Load, SpawnRates};
 use crate::saturation::Saturation;
 use crate::scoreboard::{Scoreboard, Stage};
 use crate::upgrade::{self, Successor};
@@ -135,7 +136,7 @@ pub fn run<P: Program>(program: P, first: Plan<P::Service>) -> Result<(), StartE
         scoreboard,
         generation,
         children: (0..places).map(|_| None).collect(),
-        spawn_rate: SpawnRate::default(),
+        spawn_rates: SpawnRates::default(),
         started: SystemTime::now(),
         next_maintenance: Moment::now() + MAINTENANCE_EVERY,
         young_deaths: 0,
@@ -213,13 +214,19 @@ struct Generation<S> {
     plan: Plan<S>,
     /// One for each bucket: who waits for its sockets must not keep others from theirs.
     gates: Vec<Arc<dyn Gate>>,
+    /// How its children wake us.
+    demand: Demand,
+    /// Full buckets' listeners, if there are several buckets.
+    overflow: Option<Overflow>,
 }
 
 impl<S> Generation<S> {
     fn new(number: u32, plan: Plan<S>) -> io::Result<Self> {
         let create = |_bucket| Ok(plan.settings.gate.create(&plan.settings)?.into());
-        let gates = (0..plan.listeners.buckets()).map(create).collect::<io::Result<_>>()?;
-        Ok(Self { number, plan, gates })
+        let buckets = plan.listeners.buckets();
+        let gates = (0..buckets).map(create).collect::<io::Result<_>>()?;
+        let (demand, overflow) = (Demand::new(buckets)?, Overflow::new(&plan.listeners)?);
+        Ok(Self { number, plan, gates, demand, overflow })
     }
 }
 
@@ -270,7 +277,7 @@ struct Supervisor<P: Program> {
     generation: Generation<P::Service>,
     /// By place on the scoreboard.
     children: Vec<Option<KnownChild>>,
-    spawn_rate: SpawnRate,
+    spawn_rates: SpawnRates,
     started: SystemTime,
     next_maintenance: Moment,
     young_deaths: u32,
@@ -415,7 +422,7 @@ impl<P: Program> Supervisor<P> {
                     let replaced: Vec<usize> = takers.take(started as usize).collect();
                     replaced.into_iter().for_each(|place| self.tell_to_finish(place));
                 }
-                self.spawn_rate.hold_off();
+                self.spawn_rates.hold_off();
             }
             Restart::Hard => {
                 self.kill_all();

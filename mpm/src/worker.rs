@@ -56,7 +56,7 @@ fn accept_until_told_to_finish<S: Service>(
 fn run_worker<S: Service>(child: &Child<'_, S>, number: usize, queue: &ConnectionQueue) {
     let mut worker = child.worker(number);
     while let Some(new) = queue.pop() {
-        child.take_worker();
+        child.take_worker(worker.slot);
         drive::serve_to_end(&mut worker, &child.orders, new);
         child.give_worker_back();
         worker.slot.set_state(State::Ready, Moment::now());

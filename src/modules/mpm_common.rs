@@ -391,8 +391,8 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         overrides: Overrides::NONE,
         docs: "Herdgate's own: how many sockets each address has (SO_REUSEPORT). The kernel deals \
                connections to them, and each child waits for one bucket's only, so that fewer \
-               compete. There is at least one child for each. Unlike in Apache a restart can \
-               change it, and loses nobody.",
+               compete, and for another one's while all workers there are busy. There is at least \
+               one child for each. Unlike in Apache a restart can change it, and loses nobody.",
         apply: |settings, args| {
             let number = args.number(1..=i64::from(BUCKETS_MAX))?;
             settings.mpm.buckets = Some((u16::try_from(number).unwrap_or(1), args.at()));

@@ -156,6 +156,13 @@ impl<S: Service> EventLoop<'_, '_, S> {
                 sys::epoll::add(&self.poll, &listener.as_fd(), wakeups, token)?;
             }
         }
+        if let Some(overflow) = self.child.overflow {
+            let _ = sys::epoll::remove(&self.poll, overflow);
+            if wanted {
+                let token = Source::Listener(ListenerId::OVERFLOW).number();
+                sys::epoll::add(&self.poll, overflow, sys::epoll::Events::READ, token)?;
+            }
+        }
         Ok(())
     }
 

@@ -28,11 +28,6 @@ sys::shared! {
         pub children_forked: AtomicU64,
         /// Children that died without being told to.
         pub children_lost: AtomicU64,
-        /// About how many workers are idle: counted down and up by the workers, and set right by the supervisor
-        /// whenever it looks. A hint for [`demand_awaited`](Self::demand_awaited), nothing else.
-        pub idle_workers: AtomicI32,
-        /// 1: whoever takes the last idle worker wakes the supervisor, and makes it 0.
-        pub demand_awaited: AtomicU32,
         /// 1: the server stops gracefully, and no new generation follows.
         pub stopping: AtomicU32,
         /// When the supervisor looked around last, in milliseconds of the coarse monotonic clock: at least once a

@@ -29,7 +29,9 @@ impl<P: Program> Supervisor<P> {
     /// Starts the children of a new generation: as many as the administrator wants, or as were there. Says whether all
     /// of them could be started.
     pub(super) fn begin_generation(&mut self, children_before: u32) -> bool {
-        self.idle_by_bucket = vec![0; self.generation.plan.listeners.buckets()];
+        let buckets = self.generation.plan.listeners.buckets();
+        self.idle_by_bucket = vec![0; buckets];
+        self.spawn_rates.begin_generation(buckets);
         let global = self.scoreboard.global();
         global.generation.store(self.generation.number, Relaxed);
         global.restarted_unix_secs.store(unix_secs(SystemTime::now()), Relaxed);
@@ -67,7 +69,7 @@ impl<P: Program> Supervisor<P> {
             };
             let bucket = bucket.unwrap_or_else(|| self.poorest_bucket());
             if let Err(error) = self.spawn_at(place, bucket) {
-                self.spawn_rate.reset();
+                self.spawn_rates.reset();
                 self.program.notice(Notice::ForkFailed(&error));
                 return started; // The next second tries again.
             }
@@ -110,7 +112,9 @@ impl<P: Program> Supervisor<P> {
             Ok(Fork::Parent(pid)) => {
                 self.scoreboard.children()[place].pid.store(pid.as_raw(), Relaxed);
                 self.scoreboard.global().children_forked.fetch_add(1, Relaxed);
-                self.idle_by_bucket[bucket] += self.settings().threads_per_child;
+                let workers = self.settings().threads_per_child;
+                self.idle_by_bucket[bucket] += workers;
+                self.generation.demand.hints()[bucket].add_workers(workers);
                 let hold = Some(hold);
                 self.children[place] = Some(KnownChild {
                     pid,
@@ -186,6 +190,8 @@ pub(super) fn child_main<S: Service>(
         scoreboard,
         orders: Orders::new(orders)?,
         demand,
+        hint: &generation.demand.hints()[bucket],
+        overflow: generation.overflow.as_ref(),
         accepted: AtomicU64::new(0),
         connections_max: recycling::connections_max(&plan.settings, place),
     };

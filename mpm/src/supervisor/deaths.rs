@@ -75,7 +75,7 @@ impl<P: Program> Supervisor<P> {
         let secs = if self.started() == 0 { 1 } else { self.back_off_secs };
         let pause = Duration::from_secs(secs.into());
         self.spawn_not_before = now + pause;
-        self.spawn_rate.reset();
+        self.spawn_rates.reset();
         self.program.notice(Notice::ChildrenDieYoung { pause });
     }
 }

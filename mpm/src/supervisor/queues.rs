@@ -8,12 +8,10 @@ use sys::signals::Signal;
 use super::{DRAIN_LOOK_EVERY, Program, Supervisor};
 use crate::Moment;
 use crate::listen::{Listener, Listeners};
+use crate::maintenance::Load;
 
 /// How long the queues of listeners that are given up may take to run dry.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
-
-/// Children started for one bucket in a second, at most: as many as Apache starts.
-const AT_ONCE_MAX: u32 = 32;
 
 impl<P: Program> Supervisor<P> {
     /// How many children of this generation each bucket has that take connections.
@@ -36,35 +34,13 @@ impl<P: Program> Supervisor<P> {
         (0..counts.len()).min_by_key(wealth).unwrap_or(0)
     }
 
-    /// Who can give up a child first: the one with most idle workers. The last child of a bucket stays, but for the
-    /// last bucket.
-    pub(super) fn richest_bucket(&self) -> Option<usize> {
-        let counts = self.bucket_counts();
-        let can_give = |bucket: &usize| counts.len() == 1 || counts[*bucket] > 1;
-        let idle = |bucket: &usize| self.idle_by_bucket[*bucket];
-        (0..counts.len()).filter(can_give).max_by_key(idle)
-    }
-
-    /// Connections are dealt to buckets, whoever is busy there. So a bucket that has nobody idle left gets another
-    /// child, or as many as those who wait in its queue need, though others have idle ones. If there may be no more
-    /// children, a richer bucket gives one up.
-    pub(super) fn relieve_full_buckets(&mut self, now: Moment) {
-        let counts = self.bucket_counts();
-        if counts.len() == 1 || now < self.spawn_not_before {
-            return;
-        }
-        for bucket in 0..counts.len() {
-            if self.idle_by_bucket[bucket] > 0 {
-                continue;
-            }
-            let room = self.settings().max_children.saturating_sub(self.started());
-            if room > 0 {
-                let wanted = self.waiting_in(bucket).div_ceil(self.settings().threads_per_child);
-                self.spawn_for(Some(bucket), wanted.clamp(1, room.min(AT_ONCE_MAX)));
-            } else if self.richest_bucket().is_some_and(|rich| counts[rich] > counts[bucket] + 1) {
-                return self.retire_one();
-            }
-        }
+    /// For each bucket, how many children those need who wait in its queue, and for whom nobody is idle.
+    pub(super) fn children_wanted(&self, loads: &[Load]) -> Vec<u32> {
+        let threads = self.settings().threads_per_child;
+        let wanted = |(bucket, load): (usize, &Load)| {
+            self.waiting_in(bucket).saturating_sub(load.idle).div_ceil(threads)
+        };
+        loads.iter().enumerate().map(wanted).collect()
     }
 
     /// How many connections wait in a bucket's queues.

@@ -1,7 +1,8 @@
-//! Upkeep: once a second, and whenever the last idle worker is taken.
+//! Upkeep: once a second, and whenever the last idle worker of a bucket is taken.
 //!
 //! ```text
-//!   scoreboard ─▶ idle, busy ─▶ maintenance (pure) ─▶ spawn, retire one, nothing
+//!   scoreboard ─▶ idle, busy, for each bucket ─▶ maintenance (pure) ─▶ spawn, retire one, nothing
+//!                            └─▶ none idle? the bucket's listeners go into the overflow: the others help
 //!              ─▶ all busy?  ─▶ saturation: say why
 //!   /proc      ─▶ sizes      ─▶ a child too large, or too many of them?
 //! ```
@@ -9,9 +10,10 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::{Life, Notice, Program, Supervisor};
+use super::{Generation, Life, Notice, Program, Supervisor};
+use crate::demand::Hint;
 use crate::event::busy_permille;
-use crate::maintenance::{Decision, Limits, Load};
+use crate::maintenance::{Decision, Limits, Load, Occasion};
 use crate::saturation::{self, Work};
 use crate::scoreboard::State;
 use crate::{Model, Moment, Settings, SpawnPolicy, memory};
@@ -23,76 +25,90 @@ impl<P: Program> Supervisor<P> {
     pub(super) fn maintain(&mut self) -> Life {
         let now = Moment::now();
         self.note_queue();
-        let load = self.load(now);
+        let loads = self.loads(now);
+        let load = loads.iter().sum();
         self.program.tick(load);
         self.replace_old();
         self.watch_saturation(load, now);
         self.watch_memory();
         self.fit_into_memory(now);
         if now >= self.spawn_not_before {
-            match self.spawn_rate.decide(load, self.limits()) {
-                Decision::Nothing if self.started() == 0 => {
-                    self.spawn(1); // Whatever the spare limits say: a server has a child.
-                }
-                Decision::Nothing => {
-                    (self.young_deaths, self.back_off_secs) = (0, 0);
-                }
-                Decision::RetireOne => self.retire_one(),
+            let decided = self.decide(&loads, Occasion::Second);
+            if decided.iter().all(|(_, decision)| *decision == Decision::Nothing) {
+                (self.young_deaths, self.back_off_secs) = (0, 0);
+            }
+            self.obey(decided, load);
+            if self.started() == 0 {
+                self.spawn(1); // Whatever the spare limits say: a server has a child.
+            }
+        }
+        self.settle(&loads);
+        Life::GoesOn
+    }
+
+    /// The last idle worker of a bucket was taken: the next doubling step is taken at once, not within a second, and the
+    /// other buckets' children help.
+    pub(super) fn meet_demand(&mut self) -> Life {
+        let now = Moment::now();
+        let loads = self.loads(now);
+        if now >= self.spawn_not_before && self.settings().spawn_policy == SpawnPolicy::OnDemand {
+            let wanted = self.children_wanted(&loads);
+            let decided = self.decide(&loads, Occasion::Demand(&wanted));
+            let spawning =
+                |(_, decision): &(usize, Decision)| matches!(decision, Decision::Spawn { .. });
+            self.obey(decided.into_iter().filter(spawning), loads.iter().sum());
+        }
+        self.settle(&loads);
+        Life::GoesOn
+    }
+
+    fn decide(&mut self, loads: &[Load], occasion: Occasion<'_>) -> Vec<(usize, Decision)> {
+        let Settings { min_spare, max_spare, max_children, threads_per_child, .. } =
+            *self.settings();
+        let limits = Limits { min_spare, max_spare, max_children };
+        self.spawn_rates.decide(loads, limits, threads_per_child, occasion)
+    }
+
+    fn obey(&mut self, decided: impl IntoIterator<Item = (usize, Decision)>, load: Load) {
+        for (bucket, decision) in decided {
+            match decision {
+                Decision::Nothing => {}
+                Decision::RetireOne => self.retire_one(bucket),
                 Decision::Spawn { children, seems_busy } => {
-                    self.spawn_more(children, seems_busy, load)
+                    if seems_busy {
+                        let (idle, total) = (load.idle, load.children);
+                        self.program.notice(Notice::SeemsBusy { spawning: children, idle, total });
+                    }
+                    self.spawn_for(Some(bucket), children);
                 }
                 Decision::LimitReached => self.say_limit_reached(load),
                 Decision::NoPlace => self.program.notice(Notice::ScoreboardFull),
             }
         }
-        self.relieve_full_buckets(now);
-        self.await_demand(load);
-        Life::GoesOn
     }
 
-    /// The last idle worker was taken: the next doubling step is taken at once, not within a second.
-    pub(super) fn meet_demand(&mut self) -> Life {
-        let now = Moment::now();
-        let load = self.load(now);
-        if now >= self.spawn_not_before
-            && let Decision::Spawn { children, seems_busy } =
-                self.spawn_rate.decide_on_demand(load, self.limits())
-        {
-            self.spawn_more(children, seems_busy, load);
-        }
-        self.await_demand(load);
-        Life::GoesOn
-    }
-
-    pub(super) fn limits(&self) -> Limits {
-        let Settings { min_spare, max_spare, max_children, .. } = *self.settings();
-        Limits { min_spare, max_spare, max_children }
-    }
-
-    pub(super) fn spawn_more(&mut self, children: u32, seems_busy: bool, load: Load) {
-        if seems_busy {
-            let (idle, total) = (load.idle, load.children);
-            self.program.notice(Notice::SeemsBusy { spawning: children, idle, total });
-        }
-        self.spawn(children);
-    }
-
-    pub(super) fn say_limit_reached(&mut self, load: Load) {
+    fn say_limit_reached(&mut self, load: Load) {
         if load.idle == 0 && !std::mem::replace(&mut self.limit_reached_said, true) {
             self.program.notice(Notice::LimitReached);
         }
     }
 
-    /// Sets the hint right that tells workers when to wake us. Where no child could be added, nobody needs to.
-    pub(super) fn await_demand(&self, load: Load) {
-        let present = self.started();
-        let idle =
-            load.idle + present.saturating_sub(load.children) * self.settings().threads_per_child;
-        let global = self.scoreboard.global();
-        global.idle_workers.store(i32::try_from(idle).unwrap_or(i32::MAX), Relaxed);
-        let on_demand = self.settings().spawn_policy == SpawnPolicy::OnDemand;
-        let room = present < self.settings().max_children && load.free_places > 0;
-        global.demand_awaited.store(u32::from(on_demand && room), Relaxed);
+    /// Has the others help a bucket that was found full, and decides who may wake us. Where nothing more can be done,
+    /// nobody needs to.
+    fn settle(&mut self, loads: &[Load]) {
+        let room = self.started() < self.settings().max_children
+            && self.children.iter().any(Option::is_none);
+        let can_fork = room && self.settings().spawn_policy == SpawnPolicy::OnDemand;
+        let Generation { overflow, demand, .. } = &mut self.generation;
+        for (bucket, hint) in demand.hints().iter().enumerate() {
+            if let Some(overflow) = overflow {
+                overflow.set_open(bucket, loads[bucket].idle == 0);
+            }
+            let has_idle = self.idle_by_bucket[bucket] > 0; // Those included that were forked a moment ago.
+            if !has_idle || !(can_fork || overflow.is_some()) {
+                hint.await_nothing();
+            }
+        }
     }
 
     /// Children that take connections, those included that were forked a moment ago.
@@ -187,35 +203,43 @@ impl<P: Program> Supervisor<P> {
         self.tell_to_finish(place);
     }
 
-    /// Counts workers by what they do. The numbers come from the children: a wrong one can make a child too many,
-    /// within the limits, and nothing worse.
+    /// All buckets' workers, by what they do.
     pub(super) fn load(&mut self, now: Moment) -> Load {
+        self.loads(now).iter().sum()
+    }
+
+    /// Counts each bucket's workers by what they do. The numbers come from the children: a wrong one can make a child too
+    /// many, within the limits, and nothing worse.
+    fn loads(&mut self, now: Moment) -> Vec<Load> {
         let model = self.settings().model;
         let threads = self.settings().threads_per_child;
-        let mut load = Load { idle: 0, busy: 0, children: 0, free_places: 0 };
-        self.idle_by_bucket.fill(0);
+        let hints = self.generation.demand.hints();
+        let noted: Vec<i32> = hints.iter().map(Hint::begin_to_count).collect();
+        let free = self.children.iter().filter(|child| child.is_none()).count();
+        let free_places = u32::try_from(free).unwrap_or(u32::MAX);
+        let mut loads = vec![Load { idle: 0, busy: 0, children: 0, free_places }; noted.len()];
         for place in 0..self.children.len() {
-            let Some(child) = &self.children[place] else {
-                load.free_places += 1;
-                continue;
-            };
-            let bucket = (child.generation == self.generation.number).then_some(child.bucket);
+            let Some(child) = &self.children[place] else { continue };
+            // A former generation's child that still takes connections shares the sockets of its number.
+            let bucket = child.bucket % loads.len();
             let retires = self.scoreboard.children()[place].retiring.load(Relaxed) != 0;
             if child.is_finishing() || retires {
                 continue; // It takes no connections any more.
             }
-            load.children += 1;
             let busy = match model {
                 Model::Prefork | Model::Worker => self.busy_slots(place, threads),
                 Model::Event => self.busy_threads(place, threads, now),
             };
+            let load = &mut loads[bucket];
+            load.children += 1;
             load.busy += busy;
             load.idle += threads - busy;
-            if let Some(bucket) = bucket {
-                self.idle_by_bucket[bucket] += threads - busy;
-            }
         }
-        load
+        self.idle_by_bucket = loads.iter().map(|load| load.idle).collect();
+        for ((hint, noted), load) in self.generation.demand.hints().iter().zip(noted).zip(&loads) {
+            hint.set_right(noted, load.idle);
+        }
+        loads
     }
 
     /// A starting worker counts as idle on purpose: it will be, soon.
@@ -241,8 +265,8 @@ impl<P: Program> Supervisor<P> {
         jobs.max(threads * busy_permille / 1000).min(threads)
     }
 
-    /// Tells one idle child to finish. Who stands inside an accept mutex hears it at once; who queues, at its turn.
-    pub(super) fn retire_one(&mut self) {
+    /// Tells one idle child of a bucket to finish. Who stands inside an accept mutex hears it at once; who queues, at its turn.
+    pub(super) fn retire_one(&mut self, bucket: usize) {
         let threads = self.settings().threads_per_child;
         let idle_and_inside = |place: &usize| {
             let record = &self.scoreboard.children()[*place];
@@ -252,12 +276,11 @@ impl<P: Program> Supervisor<P> {
                 record.connections.load(Relaxed),
             )
         };
-        let richest = self.richest_bucket();
+        let buckets = self.generation.plan.listeners.buckets();
         let active = (0..self.children.len()).filter(|place| {
-            self.children[*place].as_ref().is_some_and(|child| {
-                let is_present = child.generation == self.generation.number;
-                !child.is_finishing() && (!is_present || richest == Some(child.bucket))
-            })
+            self.children[*place]
+                .as_ref()
+                .is_some_and(|child| !child.is_finishing() && child.bucket % buckets == bucket)
         });
         if let Some(place) = active.min_by_key(idle_and_inside) {
             self.tell_to_finish(place);
