@@ -42,6 +42,7 @@ pub mod waits;
 
 use std::fmt;
 use std::io;
+use std::sync::OnceLock;
 
 use crate::Settings;
 
@@ -128,16 +129,19 @@ impl fmt::Display for GateKind {
 
 impl Mechanism {
     /// What `default` means on this machine: a pthread mutex if it survives its holder, which is tried; else, in
-    /// Apache's order, what there is.
+    /// Apache's order, what there is. Tried once in a process's life: a thread dies for it.
     #[must_use]
     pub fn default_here() -> Self {
-        if pthread::survives_its_holder() {
-            Self::Pthread
-        } else if sysvsem::exists() {
-            Self::Semaphore(Semaphore::Sysv)
-        } else {
-            Self::Fcntl
-        }
+        static HERE: OnceLock<Mechanism> = OnceLock::new();
+        *HERE.get_or_init(|| {
+            if pthread::survives_its_holder() {
+                Self::Pthread
+            } else if sysvsem::exists() {
+                Self::Semaphore(Semaphore::Sysv)
+            } else {
+                Self::Fcntl
+            }
+        })
     }
 }
 

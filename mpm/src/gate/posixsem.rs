@@ -8,9 +8,11 @@
 //! ```
 //!
 //! A child can die between `wait` and writing its pid, or between clearing it and `post`: it has a token then, and
-//! nobody sees that. The supervisor cannot know, so it errs on the safe side and posts for **every** child that died:
-//! a token too few would close the gate for ever, one too many costs a wakeup. For the semaphore only says who may
-//! *try*; inside is who has written its pid into a place, by one compare-and-swap, so never more than there are places.
+//! nobody sees that. It can also die when `post` has woken it and it has not taken the token yet: the token is there
+//! then, and those who sleep are not told. The supervisor cannot know, so it errs on the safe side and posts for
+//! **every** child that died: a token or a wakeup too few would close the gate for ever, one too many costs a wakeup.
+//! For the semaphore only says who may *try*; inside is who has written its pid into a place, by one
+//! compare-and-swap, so never more than there are places.
 //!
 //! Who has a token and finds no place has a surplus one, and swallows it: it waits again without posting. It can be
 //! sure of that although places are looked at one after the other while others come and go, because all look in the
@@ -19,6 +21,7 @@
 //!
 //! - What always holds: tokens + children on their way in + children on their way out + the supervisor's debts ≥ free
 //!   places. So a free place and nobody on the way means that there is a token: nobody waits for nothing.
+//! - And while somebody sleeps before a free place, somebody else is awake who will post.
 //! - A crashed or malicious child can spoil the gate, and nothing else: the supervisor compares what stands here with
 //!   the pids that it remembers, and acts on nothing but the semaphore.
 
@@ -79,11 +82,16 @@ impl Gate for PosixGate {
         let inside = self.places().iter().position(|place| place.load(SeqCst) == pid);
         if let Some(place) = inside {
             self.give_up(place)?;
-        } else if (self.semaphore.value()? as usize) < self.places {
-            // It may have died with a token in its hands. With a token for every place already, nobody needs it.
-            self.semaphore.post()?;
+            return Ok(true);
         }
-        Ok(inside.is_some())
+        // It may have died with a token in its hands; or woken for one that it did not take any more, while others
+        // sleep on. Posting mends both. With a token for every place already, the post gets one of these, so that
+        // deaths do not heap them up.
+        if self.semaphore.value()? as usize >= self.places {
+            self.semaphore.try_wait()?;
+        }
+        self.semaphore.post()?;
+        Ok(false)
     }
 }
 
@@ -195,7 +203,10 @@ mod tests {
 
     #[derive(Clone, Copy, PartialEq, Eq, Hash)]
     enum Step {
+        /// About to take a token, or to find none.
         Waiting,
+        /// In the kernel, until a post wakes it.
+        Asleep,
         LookingAt(usize),
         Inside(usize),
         Posting,
@@ -205,7 +216,8 @@ mod tests {
     #[derive(Clone, Copy, PartialEq, Eq, Hash)]
     enum Burial {
         Clear(usize),
-        PostIfShort,
+        TakeIfFull,
+        Take,
         Post,
     }
 
@@ -224,7 +236,7 @@ mod tests {
 
         /// All worlds that one step, or one death, makes of this one.
         fn successors(&self) -> Vec<Self> {
-            let mut all: Vec<Self> = self.supervisor_goes_on().into_iter().collect();
+            let mut all = self.supervisor_goes_on();
             for child in 0..self.children.len() {
                 all.extend(self.child_goes_on(child));
                 if self.deaths_left > 0 && self.children[child] != Step::Dead {
@@ -238,10 +250,12 @@ mod tests {
             all
         }
 
-        fn child_goes_on(&self, child: usize) -> Option<Self> {
+        fn child_goes_on(&self, child: usize) -> Vec<Self> {
             let mut next = self.clone();
             next.children[child] = match self.children[child] {
-                Step::Waiting if self.tokens == 0 || self.entries_left[child] == 0 => return None,
+                Step::Dead | Step::Asleep => return Vec::new(),
+                Step::Waiting if self.entries_left[child] == 0 => return Vec::new(),
+                Step::Waiting if self.tokens == 0 => Step::Asleep,
                 Step::Waiting => {
                     next.tokens -= 1;
                     Step::LookingAt(0)
@@ -258,35 +272,50 @@ mod tests {
                     Step::Posting
                 }
                 Step::Posting => {
-                    next.tokens += 1;
-                    Step::Waiting
+                    next.children[child] = Step::Waiting;
+                    return next.post();
                 }
-                Step::Dead => return None,
             };
-            Some(next)
+            vec![next]
         }
 
-        fn supervisor_goes_on(&self) -> Option<Self> {
+        /// One token more, and any one of those who sleep wakes up.
+        fn post(mut self) -> Vec<Self> {
+            self.tokens += 1;
+            let sleepers = (0..self.children.len()).filter(|it| self.children[*it] == Step::Asleep);
+            let woken = |sleeper| {
+                let mut next = self.clone();
+                next.children[sleeper] = Step::Waiting;
+                next
+            };
+            let all: Vec<Self> = sleepers.map(woken).collect();
+            if all.is_empty() { vec![self] } else { all }
+        }
+
+        fn supervisor_goes_on(&self) -> Vec<Self> {
             let mut next = self.clone();
             next.burial = match self.burial {
                 None => {
-                    let child = next.unburied.pop()?;
+                    let Some(child) = next.unburied.pop() else { return Vec::new() };
                     let inside = self.places.iter().position(|place| *place == child);
-                    Some(inside.map_or(Burial::PostIfShort, Burial::Clear))
+                    Some(inside.map_or(Burial::TakeIfFull, Burial::Clear))
                 }
                 Some(Burial::Clear(place)) => {
                     next.places[place] = 0;
                     Some(Burial::Post)
                 }
-                Some(Burial::PostIfShort) => {
-                    (self.tokens < self.places.len()).then_some(Burial::Post)
+                Some(Burial::TakeIfFull) if self.tokens >= self.places.len() => Some(Burial::Take),
+                Some(Burial::TakeIfFull) => Some(Burial::Post),
+                Some(Burial::Take) => {
+                    next.tokens = self.tokens.saturating_sub(1);
+                    Some(Burial::Post)
                 }
                 Some(Burial::Post) => {
-                    next.tokens += 1;
-                    None
+                    next.burial = None;
+                    return next.post();
                 }
             };
-            Some(next)
+            vec![next]
         }
 
         /// What the module's header promises.
@@ -296,6 +325,16 @@ mod tests {
             let debts = self.unburied.len() + usize::from(self.burial.is_some());
             let free = self.places.iter().filter(|place| **place == 0).count();
             assert!(self.tokens + on_the_way + debts >= free, "somebody could wait for ever");
+
+            let about_to_try = |child: &usize| {
+                self.children[*child] == Step::Waiting && self.entries_left[*child] > 0
+            };
+            let tries = (0..self.children.len()).any(|child| about_to_try(&child));
+            let sleeps = self.children.contains(&Step::Asleep);
+            assert!(
+                free == 0 || !sleeps || tries || on_the_way + debts > 0,
+                "somebody sleeps before an open gate"
+            );
         }
     }
 
