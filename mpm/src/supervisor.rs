@@ -131,7 +131,7 @@ pub fn run<P: Program>(program: P, first: Plan<P::Service>) -> Result<(), StartE
     let mut supervisor = Supervisor {
         program,
         signals: Some(signals),
-        postponed: None,
+        postponed: Vec::new(),
         demand: EventFd::new().map_err(doing("eventfd"))?,
         scoreboard,
         generation,
@@ -269,8 +269,8 @@ struct Supervisor<P: Program> {
     program: P,
     /// `None` in a child.
     signals: Option<SignalFd>,
-    /// What came while we could not act on it.
-    postponed: Option<Signal>,
+    /// What came while we could not act on it, each order once.
+    postponed: Vec<Signal>,
     /// Children wake us by it when the last idle worker is taken.
     demand: EventFd,
     scoreboard: Scoreboard,
@@ -320,7 +320,12 @@ impl<P: Program> Supervisor<P> {
                 Event::Signal(signal) => self.stop(signal),
                 Event::Demand => self.meet_demand(),
                 Event::Successor(outcome) => self.hand_over(outcome),
-                Event::Second => self.maintain(),
+                Event::Second => {
+                    let life = self.maintain();
+                    // From now, not from when it was due: a machine that slept has not missed thousands of seconds.
+                    self.next_maintenance = Moment::now() + MAINTENANCE_EVERY;
+                    life
+                }
             };
             if life == Life::Over {
                 return;
@@ -329,10 +334,14 @@ impl<P: Program> Supervisor<P> {
     }
 
     fn next_event(&mut self) -> Event {
-        if let Some(signal) = self.postponed.take() {
+        if let Some(signal) = self.take_postponed() {
             return Event::Signal(signal);
         }
         loop {
+            // First, for there may be children that die, or people who send signals, without a pause.
+            if Moment::now() >= self.next_maintenance {
+                return Event::Second;
+            }
             if let Some(signal) = self.wait_for_signal(self.next_maintenance, Some(&self.demand)) {
                 return Event::Signal(signal);
             }
@@ -341,12 +350,6 @@ impl<P: Program> Supervisor<P> {
             }
             if matches!(self.demand.drain(), Ok(true)) {
                 return Event::Demand;
-            }
-            let now = Moment::now();
-            if now >= self.next_maintenance {
-                // From now, not from when it was due: a machine that slept has not missed thousands of seconds.
-                self.next_maintenance = now + MAINTENANCE_EVERY;
-                return Event::Second;
             }
         }
     }
@@ -526,9 +529,8 @@ impl<P: Program> Supervisor<P> {
                 self.kill_all();
                 break;
             }
-            match self
-                .wait_for_signal(until.map_or(look_again, |until| until.min(look_again)), None)
-            {
+            let look_again = until.map_or(look_again, |until| until.min(look_again));
+            match self.take_postponed().or_else(|| self.wait_for_signal(look_again, None)) {
                 Some(Signal::SIGCHLD) => {
                     self.reap();
                 }
@@ -559,17 +561,23 @@ impl<P: Program> Supervisor<P> {
         self.bury_killed();
     }
 
-    /// An order that came at a bad moment: the strongest one is obeyed next.
+    /// An order that came at a bad moment is obeyed later. (Who died is looked for anyway.)
     fn postpone(&mut self, signal: Option<Signal>) {
-        let strength = |signal: Option<Signal>| match signal {
-            Some(Signal::SIGTERM | Signal::SIGINT) => 3,
-            Some(Signal::SIGWINCH) => 2,
-            Some(Signal::SIGCHLD) | None => 0,
-            Some(_) => 1,
-        };
-        if strength(signal) > strength(self.postponed) {
-            self.postponed = signal;
+        if let Some(signal) = signal.filter(|signal| *signal != Signal::SIGCHLD)
+            && !self.postponed.contains(&signal)
+        {
+            self.postponed.push(signal);
         }
+    }
+
+    /// The first order that is due: the end does not wait for new beginnings.
+    fn take_postponed(&mut self) -> Option<Signal> {
+        let urgency = |index: &usize| {
+            let is = |signals: &[Signal]| signals.contains(&self.postponed[*index]);
+            (!is(&[Signal::SIGTERM, Signal::SIGINT]), !is(&[Signal::SIGWINCH]))
+        };
+        let first = (0..self.postponed.len()).min_by_key(urgency)?;
+        Some(self.postponed.remove(first))
     }
 
     fn signal_all(&self, signal: Signal) {

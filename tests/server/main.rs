@@ -11,6 +11,7 @@
 //! | `transfers` | large files, slow readers, files that change while they are sent |
 //! | `logs` | what is written, and where |
 //! | `lifecycle` | restarts, stops, killed children, bad configurations, the pid file |
+//! | `signals` | several at once, in the middle of something, without end |
 //! | `command_line` | options, exit codes, messages |
 //! | `folder` | `herdgate serve` |
 //! | `gate` | which gate stands before accept, and what is said about it |
@@ -29,5 +30,6 @@ mod gate;
 mod hosts;
 mod lifecycle;
 mod logs;
+mod signals;
 mod slow;
 mod transfers;
