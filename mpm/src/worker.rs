@@ -41,10 +41,16 @@ fn accept_until_told_to_finish<S: Service>(
     queue: &ConnectionQueue,
 ) -> io::Result<Exit> {
     let mut admission = Admission::new(child)?;
+    let mut idle_workers = 0;
     while !child.has_served_enough() {
-        queue.wait_for_idle_worker();
+        if idle_workers == 0 {
+            idle_workers = queue.wait_for_idle_workers();
+        }
         match admission.next()? {
-            Admitted::Connection(new) => queue.push(new),
+            Admitted::Connection(new) => {
+                queue.push(new);
+                idle_workers -= 1;
+            }
             Admitted::Finish => break,
             Admitted::Shortage(error) => child.wait_out_shortage(&error),
         }
@@ -76,6 +82,8 @@ struct ConnectionQueue {
 struct QueueState {
     waiting: VecDeque<NewConnection>,
     idle_workers: usize,
+    /// The listener thread waits for a worker: a notice that nobody waits for is a system call as well.
+    listener_waits: bool,
     closed: bool,
 }
 
@@ -85,6 +93,7 @@ impl ConnectionQueue {
             state: Mutex::new(QueueState {
                 waiting: VecDeque::new(),
                 idle_workers: 0,
+                listener_waits: false,
                 closed: false,
             }),
             for_workers: Condvar::new(),
@@ -92,23 +101,30 @@ impl ConnectionQueue {
         }
     }
 
-    fn wait_for_idle_worker(&self) {
+    /// Waits until a worker has nothing to do, and says how many have: so many connections may be pushed. Only the
+    /// listener thread takes from that number.
+    fn wait_for_idle_workers(&self) -> usize {
         let mut state = lock(&self.state);
         while state.idle_workers <= state.waiting.len() {
+            state.listener_waits = true;
             state = self.for_listener.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        state.listener_waits = false;
+        state.idle_workers - state.waiting.len()
     }
 
     fn push(&self, new: NewConnection) {
         lock(&self.state).waiting.push_back(new);
-        self.for_workers.notify_one();
+        self.for_workers.notify_one(); // Outside the lock, which the worker takes next.
     }
 
     /// The next connection; `None` when there will be none any more.
     fn pop(&self) -> Option<NewConnection> {
         let mut state = lock(&self.state);
         state.idle_workers += 1;
-        self.for_listener.notify_one();
+        if state.listener_waits {
+            self.for_listener.notify_one();
+        }
         loop {
             if let Some(new) = state.waiting.pop_front() {
                 state.idle_workers -= 1;
