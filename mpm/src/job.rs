@@ -86,7 +86,11 @@ impl<K> JobQueue<K> {
             state.threads += 1;
             return Push::StartThread(state.threads - 1);
         }
-        self.news.notify_one();
+        // To notify costs a system call, whether anybody waits or not.
+        if state.idle_threads > 0 {
+            drop(state);
+            self.news.notify_one();
+        }
         Push::Queued
     }
 
