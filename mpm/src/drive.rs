@@ -51,12 +51,7 @@ const ORDERS_AT: std::ops::Range<usize> = 1..3;
 
 impl<C> Served<C> {
     fn new(connection: C) -> Self {
-        Self {
-            connection,
-            watches: Watches::default(),
-            draining: false,
-            polled: Vec::with_capacity(3),
-        }
+        Self { connection, watches: Watches::default(), draining: false, polled: Vec::new() }
     }
 
     fn run<S: Service<Connection = C>>(&mut self, seat: &mut WorkerSeat<'_, S>, orders: &Orders)

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! - A request that needs nothing slow is read, answered and logged by the thread that saw the readiness: no hand-over.
-//! - A connection is told to the kernel once, at accept, edge-triggered for both directions, and never again:
-//!   no epoll_ctl(2) between requests. What the socket may still have is remembered in the [`Socket`](crate::Socket).
+//! - A connection is told to the kernel once, edge-triggered, when it must wait for the first time, and once more if a write
+//!   finds no room: no epoll_ctl(2) between requests. What the socket may still have is remembered in the
+//!   [`Socket`](crate::Socket).
 //! - Connections never see the gate: with a mutex, another thread waits at it.
 //! - Deadlines live in a timer wheel, which costs no system call.
 //! - The loop has a scoreboard slot of its own, behind the job threads' ones.
@@ -114,6 +115,8 @@ struct EventLoop<'scope, 'env, S: Service> {
     jobs_outstanding: u32,
     load: LoadMeter,
     accepting: Accepting,
+    /// Turns on end in which no listener had less than was taken from it.
+    full_turns: u32,
     next_shedding: Moment,
     draining: bool,
     /// Scratch lists, kept for their memory.
@@ -143,6 +146,7 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
             jobs_outstanding: 0,
             load: LoadMeter::new(now),
             accepting: Accepting::Full,
+            full_turns: 0,
             next_shedding: now,
             draining: false,
             expired: Vec::new(),

@@ -41,6 +41,8 @@ impl Linger {
         if turn.why() == Why::Expired || turn.now() >= self.until {
             return Step::Done;
         }
+        // Also right after FIN, when a client far away cannot have answered yet: one on the same machine mostly has, where
+        // the kernel ran it at once, and then this look saves the wait.
         match socket.read(&mut turn.buffers().read) {
             Ok(0) => return Step::Done,
             Ok(_) => {}

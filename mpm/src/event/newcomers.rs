@@ -7,13 +7,11 @@
 //! ```
 
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::AsFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 
 use herdgate_sys as sys;
-use mio::Interest as Mio;
-use mio::unix::SourceFd;
 
 use super::EventLoop;
 use super::news::{News, Source};
@@ -27,6 +25,8 @@ use crate::{ChildNotice, Moment, Service, Why};
 
 /// Connections taken from one listener in one turn: what is there belongs to the other children, too.
 const ACCEPTS_PER_TURN: usize = 4;
+/// After so many turns with a connection each, a listener has a queue.
+const QUEUE_IS_SURE: u32 = 4;
 
 /// Whether the loop takes new connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +45,11 @@ impl<S: Service> EventLoop<'_, '_, S> {
 
     /// Takes in who came with this turn's news.
     pub(super) fn accept(&mut self, news: &News, now: Moment) {
+        if news.listeners.is_empty() {
+            self.full_turns = 0;
+        }
         for id in &news.listeners {
-            self.accept_some(*id, ACCEPTS_PER_TURN, now);
+            self.accept_some(*id, now);
         }
         if news.woken {
             while let Some(new) = self.next_arrival() {
@@ -55,43 +58,43 @@ impl<S: Service> EventLoop<'_, '_, S> {
         }
     }
 
-    fn accept_some(&mut self, id: ListenerId, max: usize, now: Moment) {
-        for turn in 0..max {
+    /// Takes a connection from a listener that is ready, or a few if it has a queue. To look for one more costs a system
+    /// call, and mostly there is none; the wait that follows anyway tells it as well. But where it has told so several
+    /// times on end, the look pays.
+    fn accept_some(&mut self, id: ListenerId, now: Moment) {
+        let max = if self.full_turns < QUEUE_IS_SURE { 1 } else { ACCEPTS_PER_TURN };
+        for number in 0..max {
             match admission::accept(self.child, id) {
                 Some(Admitted::Connection(new)) => self.welcome(new, now),
-                None if turn == 0 => return add(&self.child.record().wakeups_wasted, 1),
                 Some(Admitted::Shortage(error)) => return self.pause_for_shortage(&error, now),
-                Some(Admitted::Finish) | None => return,
+                Some(Admitted::Finish) | None => {
+                    self.full_turns = 0;
+                    if number == 0 {
+                        add(&self.child.record().wakeups_wasted, 1);
+                    }
+                    return;
+                }
             }
             if self.child.has_served_enough() || !self.has_room() {
                 return;
             }
         }
+        self.full_turns += 1;
     }
 
     fn next_arrival(&self) -> Option<NewConnection> {
         lock(&self.shared.arrivals).pop_front()
     }
 
-    /// Registers a connection and lets it begin: its first bytes may have come with it.
+    /// Lets a connection begin: its first bytes may have come with it. The kernel hears of it when it must wait.
     pub(super) fn welcome(&mut self, new: NewConnection, now: Moment) {
         self.seat.slot.count_connection();
-        let raw = new.socket.as_raw_fd();
         let service = self.seat.service;
         let connect = || service.connect(new.socket, new.peer, new.listener);
         let Ok(connection) = catch_unwind(AssertUnwindSafe(connect)) else {
             return self.panicked();
         };
         let key = self.parked.insert(connection);
-        let registered = self.poll.registry().register(
-            &mut SourceFd(&raw),
-            Source::Client(key).token(),
-            Mio::READABLE | Mio::WRITABLE,
-        );
-        if registered.is_err() {
-            self.parked.remove(key); // No memory for it in the kernel: this client must come again.
-            return;
-        }
         self.advance(key, Why::Accepted, now);
         if self.draining {
             self.advance(key, Why::Drain, now);

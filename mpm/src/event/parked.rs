@@ -39,6 +39,8 @@ pub(super) struct Entry<C> {
     /// It stands in the list of those who go on without news from the kernel.
     pub(super) goes_on: bool,
     pub(super) watches: Option<Box<Watches>>,
+    /// Of what the kernel tells: nothing until the connection must wait for the first time.
+    pub(super) heard: Interest,
     /// For which moment it stands in the timer wheel, if it does.
     armed: Option<Moment>,
     serial: u32,
@@ -99,6 +101,7 @@ impl<C> Parked<C> {
             wait,
             goes_on: false,
             watches: None,
+            heard: Interest::NONE,
             armed: None,
             serial: self.serial,
             was_shed: false,

@@ -10,15 +10,20 @@
 //!
 //! - One advance of each for one piece of news: who has more to do waits for the next turn, as everybody else.
 
+use std::io;
+use std::os::fd::AsRawFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use mio::unix::SourceFd;
+use mio::{Interest as Mio, Poll};
+
 use super::EventLoop;
-use super::news::News;
-use super::parked::Key;
+use super::news::{News, Source};
+use super::parked::{Entry, Key};
 use super::watched::sync_watches;
 use crate::job::lock;
 use crate::turn::{Buffers, Turn, Watches};
-use crate::{ChildNotice, Connection as _, Interest, Moment, Service, Step, Why};
+use crate::{ChildNotice, Connection, Interest, Moment, Service, Step, Why};
 
 impl<S: Service> EventLoop<'_, '_, S> {
     /// Those of whom the kernel has news.
@@ -107,10 +112,13 @@ impl<S: Service> EventLoop<'_, '_, S> {
             }
             return;
         };
-        if entry.connection.socket().ready().intersects(wait.client)
-            && !std::mem::replace(&mut entry.goes_on, true)
-        {
-            self.goes_on.push_back(key);
+        if entry.connection.socket().ready().intersects(wait.client) {
+            if !std::mem::replace(&mut entry.goes_on, true) {
+                self.goes_on.push_back(key);
+            }
+        } else if listen_to(&self.poll, key, entry, wait.client).is_err() {
+            self.new_jobs.clear();
+            return self.parked.remove(key); // No memory for it in the kernel: this client must come again.
         }
         self.parked.set_wait(key, wait);
         self.submit_jobs(key);
@@ -123,4 +131,35 @@ impl<S: Service> EventLoop<'_, '_, S> {
         self.no_watches = Watches::default();
         self.seat.service.notice(ChildNotice::Panicked);
     }
+}
+
+/// Sees to it that the kernel tells when a socket is ready for what its connection waits for: edge-triggered, for reading
+/// when it waits for the first time, for writing as well when a write has found no room, and so until it is closed.
+///
+/// The kernel looks at the socket when it is told, so nothing that came before is lost. A socket that is told for writing
+/// from the start would wake the loop at once, for nothing: an empty one has room.
+fn listen_to<L, C: Connection<L>>(
+    poll: &Poll,
+    key: Key,
+    entry: &mut Entry<C>,
+    wanted: Interest,
+) -> io::Result<()> {
+    let known = entry.heard;
+    if wanted.without(known).is_none() {
+        return Ok(());
+    }
+    let (heard, interest) = if wanted.is_write() {
+        (Interest::BOTH, Mio::READABLE | Mio::WRITABLE)
+    } else {
+        (Interest::READ, Mio::READABLE)
+    };
+    let raw = entry.connection.socket().as_raw_fd();
+    let (mut source, token) = (SourceFd(&raw), Source::Client(key).token());
+    if known.is_none() {
+        poll.registry().register(&mut source, token, interest)?;
+    } else {
+        poll.registry().reregister(&mut source, token, interest)?;
+    }
+    entry.heard = heard;
+    Ok(())
 }
