@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::thread;
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use herdgate_sys as sys;
@@ -138,12 +138,12 @@ impl<S: Service> Child<'_, S> {
         scope: &'scope thread::Scope<'scope, 'env>,
         name: String,
         body: impl FnOnce() + Send + 'scope,
-    ) -> io::Result<()> {
+    ) -> io::Result<Thread> {
         let mut builder = thread::Builder::new().name(name);
         if let Some(bytes) = self.settings.thread_stack_bytes {
             builder = builder.stack_size(bytes);
         }
-        builder.spawn_scoped(scope, body).map(|_handle| ())
+        builder.spawn_scoped(scope, body).map(|handle| handle.thread().clone())
     }
 }
 

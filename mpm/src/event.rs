@@ -18,11 +18,12 @@
 //!
 //! [`child_main`] and [`EventLoop::run`] are the story. The chapters: [`news`] is what the kernel says, [`newcomers`] who comes
 //! in, [`turn`] who goes on, [`parked`] who waits; [`room`] decides how many may come, [`ending`] how all this ends. On other
-//! threads: [`jobs`], [`accept_thread`].
+//! threads: [`jobs`], [`accept_thread`]; what they have to say comes by the [`mailbox`].
 
 mod accept_thread;
 mod ending;
 mod jobs;
+mod mailbox;
 mod newcomers;
 mod news;
 mod parked;
@@ -32,22 +33,22 @@ mod watched;
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::Receiver;
 use std::thread::{self, Scope};
 use std::time::Duration;
 
 use herdgate_sys as sys;
-use mio::{Events, Poll, Waker};
+use mio::{Events, Poll};
 
-use crate::admission::NewConnection;
 use crate::child::{Child, Exit, WorkerSeat};
 use crate::job::{JobQueue, Work};
 use crate::scoreboard::{State, add};
 use crate::turn::Watches;
 use crate::{Moment, Phase, Service};
-use accept_thread::{AcceptThread, Door, run_accept_thread};
+use accept_thread::Door;
 use jobs::Asker;
+use mailbox::{Mailbox, Message};
 use newcomers::Accepting;
 use news::{News, Source};
 use parked::{Key, Parked};
@@ -59,47 +60,32 @@ const EVENTS_PER_TURN: usize = 512;
 
 pub(crate) fn child_main<S: Service>(child: &Child<'_, S>) -> io::Result<Exit> {
     let poll = Poll::new()?;
-    let shared = Shared {
-        jobs: JobQueue::new(),
-        done: Mutex::new(Vec::new()),
-        arrivals: Mutex::new(VecDeque::new()),
-        waker: Waker::new(poll.registry(), Source::Waker.token())?,
-        door: Door::default(),
-        accept_thread: AcceptThread::default(),
-    };
+    let (mailbox, mail) = Mailbox::new(&poll)?;
+    let shared = Shared { jobs: JobQueue::new(), mailbox, door: Door::default() };
     thread::scope(|scope| {
         // However the loop ends: the other threads must end as well, or the scope would wait for them for ever.
-        let _closed_at_last = CloseOnDrop(&shared);
-        EventLoop::new(child, &shared, scope, poll).and_then(EventLoop::run)?;
-        Ok(if shared.accept_thread.has_failed() { Exit::Sick } else { Exit::Finished })
+        let _ended_at_last = EndOnDrop { child, shared: &shared };
+        EventLoop::new(child, &shared, scope, poll, mail).and_then(EventLoop::run)
     })
 }
 
 /// What the loop, the job threads and the accept thread have in common.
 struct Shared {
     jobs: JobQueue<Asker>,
-    /// Connections whose job is done.
-    done: Mutex<Vec<Key>>,
-    /// Connections that the accept thread has brought.
-    arrivals: Mutex<VecDeque<NewConnection>>,
-    waker: Waker,
+    mailbox: Mailbox,
     door: Door,
-    accept_thread: AcceptThread,
 }
 
-impl Shared {
-    fn wake_loop(&self) {
-        // It can only fail if the event counter overflows, and then the loop is awake already.
-        let _ = self.waker.wake();
-    }
+struct EndOnDrop<'a, S: Service> {
+    child: &'a Child<'a, S>,
+    shared: &'a Shared,
 }
 
-struct CloseOnDrop<'a>(&'a Shared);
-
-impl Drop for CloseOnDrop<'_> {
+impl<S: Service> Drop for EndOnDrop<'_, S> {
     fn drop(&mut self) {
-        self.0.jobs.close();
-        self.0.door.close_for_good();
+        self.shared.jobs.close();
+        self.shared.door.shut();
+        self.child.retire(); // Wakes the accept thread inside the gate.
     }
 }
 
@@ -108,6 +94,7 @@ struct EventLoop<'scope, 'env, S: Service> {
     shared: &'env Shared,
     scope: &'scope Scope<'scope, 'env>,
     poll: Poll,
+    mail: Receiver<Message>,
     seat: WorkerSeat<'env, S>,
     parked: Parked<S::Connection>,
     /// Connections that wait for what their sockets may still have.
@@ -118,6 +105,11 @@ struct EventLoop<'scope, 'env, S: Service> {
     /// Turns on end in which no listener had less than was taken from it.
     full_turns: u32,
     next_shedding: Moment,
+    /// Connections that the accept thread has brought.
+    arrived: u64,
+    /// It may still bring some.
+    accept_thread_runs: bool,
+    accept_thread_failed: bool,
     draining: bool,
     /// Scratch lists, kept for their memory.
     expired: Vec<Key>,
@@ -131,6 +123,7 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
         shared: &'env Shared,
         scope: &'scope Scope<'scope, 'env>,
         poll: Poll,
+        mail: Receiver<Message>,
     ) -> io::Result<Self> {
         let now = Moment::now();
         let orders = child.orders.descriptors()[0];
@@ -140,6 +133,7 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
             shared,
             scope,
             poll,
+            mail,
             seat: child.worker(child.settings.thread_limit as usize),
             parked: Parked::new(now),
             goes_on: VecDeque::new(),
@@ -148,6 +142,9 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
             accepting: Accepting::Full,
             full_turns: 0,
             next_shedding: now,
+            arrived: 0,
+            accept_thread_runs: false,
+            accept_thread_failed: false,
             draining: false,
             expired: Vec::new(),
             new_jobs: Vec::new(),
@@ -157,16 +154,13 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
             let slot = child.scoreboard.writer(child.context.number, number);
             slot.started(child.context.generation, now); // Idle before they are threads: they start when needed.
         }
-        if child.settings.gate.keeps_waiting() {
-            shared.accept_thread.will_run();
-            child.spawn(scope, "accept".to_owned(), || run_accept_thread(child, shared))?;
-        }
+        this.start_accept_thread()?;
         this.accept_as_there_is_room(now);
         Ok(this)
     }
 
     /// The loop: each turn has the same order, so that nobody is served from stale notes.
-    fn run(mut self) -> io::Result<()> {
+    fn run(mut self) -> io::Result<Exit> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         let mut news = News::default();
         while !self.is_over() {
@@ -174,21 +168,18 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
             let now = Moment::now();
             self.seat.service.begin_turn(&mut self.seat.local); // Its notices are older than what is accepted next.
             self.accept(&news, now);
+            self.read_mail(&news, now);
             self.advance_ready(&news, now);
-            self.advance_done(&news, now);
             self.advance_going_on(now);
             self.advance_expired(now);
-            if news.finish
-                || self.child.has_served_enough()
-                || self.shared.accept_thread.has_failed()
-            {
+            if news.finish || self.child.has_served_enough() || self.accept_thread_failed {
                 self.drain(now);
             }
             self.accept_as_there_is_room(now);
             self.seat.service.end_turn(&mut self.seat.local);
             self.publish();
         }
-        Ok(())
+        Ok(if self.accept_thread_failed { Exit::Sick } else { Exit::Finished })
     }
 
     /// Sleeps until there is news, and sorts them.

@@ -26,7 +26,8 @@ pub(crate) fn child_main<S: Service>(child: &Child<'_, S>) -> io::Result<Exit> {
     let queue = &ConnectionQueue::new();
     thread::scope(|scope| {
         let started = (0..child.settings.threads_per_child as usize).try_for_each(|number| {
-            child.spawn(scope, format!("worker {number}"), move || run_worker(child, number, queue))
+            let body = move || run_worker(child, number, queue);
+            child.spawn(scope, format!("worker {number}"), body).map(drop)
         });
         let exit = started.and_then(|()| accept_until_told_to_finish(child, queue));
         child.retire();

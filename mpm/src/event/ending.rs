@@ -11,16 +11,12 @@ use super::EventLoop;
 use super::newcomers::Accepting;
 use super::parked::Key;
 use crate::admission::{self, Admitted};
-use crate::job::lock;
 use crate::{Moment, Service, Why};
 
 impl<S: Service> EventLoop<'_, '_, S> {
     /// Nobody is left, and nobody can come any more.
     pub(super) fn is_over(&self) -> bool {
-        self.draining
-            && self.parked.is_empty()
-            && !self.shared.accept_thread.is_running()
-            && lock(&self.shared.arrivals).is_empty()
+        self.draining && self.parked.is_empty() && !self.accept_thread_runs
     }
 
     /// Takes no new connections, and tells those that are there.
@@ -31,17 +27,15 @@ impl<S: Service> EventLoop<'_, '_, S> {
         // Readable for ever, and heard. It can only fail if it was not there.
         let _ = sys::epoll::remove(&self.poll, &self.child.orders.descriptors()[0]);
         let stopping = self.child.scoreboard.global().stopping.load(Relaxed) != 0;
-        if stopping && !self.shared.accept_thread.is_running() {
+        if stopping && !self.accept_thread_runs {
             self.take_what_is_queued(now);
         }
         self.draining = true;
         self.set_accepting(Accepting::Over, now);
         self.accepting = Accepting::Over;
-        self.child.retire(); // Wakes the accept thread, wherever it waits.
-        if stopping {
-            self.shared.door.set_open(true); // It takes what is queued, and ends by itself.
-        } else {
-            self.shared.door.close_for_good();
+        self.child.retire(); // Wakes the accept thread inside the gate.
+        if !stopping {
+            self.shared.door.shut(); // Otherwise it takes what is queued, and ends by itself.
         }
         let all: Vec<Key> = self.parked.keys().collect();
         for key in all {

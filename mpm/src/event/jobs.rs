@@ -1,13 +1,14 @@
 //! Jobs, seen from the loop: out to the job threads, and the news of their end back.
 //!
 //! ```text
-//!   advance ─▶ new_jobs ─▶ submit_jobs ─▶ JobQueue ─▶ job thread: run ─▶ report_done ─▶ done, wakes the loop
+//!   advance ─▶ new_jobs ─▶ submit_jobs ─▶ JobQueue ─▶ job thread: run ─▶ mailbox
 //! ```
 
+use super::mailbox::Message;
 use super::parked::Key;
 use super::{EventLoop, Shared};
 use crate::child::Child;
-use crate::job::{Push, lock};
+use crate::job::Push;
 use crate::scoreboard::{State, Words};
 use crate::{ChildNotice, Moment, Service};
 
@@ -48,7 +49,7 @@ fn run_job_thread<S: Service>(child: &Child<'_, S>, shared: &Shared, number: usi
         slot.set_state(State::Writing, Moment::now());
         work();
         slot.set_state(State::Ready, Moment::now());
-        report_done(shared, key);
+        shared.mailbox.post(Message::JobDone(key));
     }
     slot.set_state(State::Graceful, Moment::now());
 }
@@ -56,15 +57,6 @@ fn run_job_thread<S: Service>(child: &Child<'_, S>, shared: &Shared, number: usi
 fn run_one_job(shared: &Shared) {
     if let Some(((key, _words), work)) = shared.jobs.pop() {
         work();
-        report_done(shared, key);
-    }
-}
-
-fn report_done(shared: &Shared, key: Key) {
-    let mut done = lock(&shared.done);
-    done.push(key);
-    // The first one wakes the loop, which takes all.
-    if done.len() == 1 {
-        shared.wake_loop();
+        shared.mailbox.post(Message::JobDone(key));
     }
 }

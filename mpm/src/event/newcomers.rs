@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   gate none, exclusive   listeners in the readiness queue ──ready──▶ accept ─┐
-//!   mutex, counted         accept thread ──▶ arrivals ─────────────────────────┴▶ welcome ─▶ advance
+//!   mutex, counted         accept thread ──▶ mailbox ──────────────────────────┴▶ welcome ─▶ advance
 //!                          the door: Yes · Full · ShortUntil · Over
 //! ```
 
@@ -18,7 +18,6 @@ use super::news::{News, Source};
 use crate::admission::{self, Admitted, NewConnection};
 use crate::child::SHORTAGE_PAUSE;
 use crate::gate::Wakeups;
-use crate::job::lock;
 use crate::listen::ListenerId;
 use crate::scoreboard::add;
 use crate::{ChildNotice, Moment, Service, Why};
@@ -51,11 +50,6 @@ impl<S: Service> EventLoop<'_, '_, S> {
         for id in &news.listeners {
             self.accept_some(*id, now);
         }
-        if news.woken {
-            while let Some(new) = self.next_arrival() {
-                self.welcome(new, now);
-            }
-        }
     }
 
     /// Takes a connection from a listener that is ready, or a few if it has a queue. To look for one more costs a system
@@ -75,15 +69,11 @@ impl<S: Service> EventLoop<'_, '_, S> {
                     return;
                 }
             }
-            if self.child.has_served_enough() || !self.has_room() {
+            if self.child.has_served_enough() || self.room() == 0 {
                 return;
             }
         }
         self.full_turns += 1;
-    }
-
-    fn next_arrival(&self) -> Option<NewConnection> {
-        lock(&self.shared.arrivals).pop_front()
     }
 
     /// Lets a connection begin: its first bytes may have come with it. The kernel hears of it when it must wait.
@@ -105,11 +95,18 @@ impl<S: Service> EventLoop<'_, '_, S> {
 
     /// Opens or closes the door, by what there is room for.
     pub(super) fn accept_as_there_is_room(&mut self, now: Moment) {
+        self.look_for_room(now);
+        if self.accept_thread_runs {
+            self.open_the_door();
+        }
+    }
+
+    fn look_for_room(&mut self, now: Moment) {
         let wanted = match self.accepting {
             Accepting::Over => return,
             Accepting::ShortUntil(until) if now < until => return,
             Accepting::ShortUntil(_) | Accepting::Full | Accepting::Yes => {
-                if self.has_room() {
+                if self.room() > 0 {
                     Accepting::Yes
                 } else {
                     Accepting::Full
@@ -121,7 +118,7 @@ impl<S: Service> EventLoop<'_, '_, S> {
                 self.child.ask_for_workers();
             }
             // Too many connections: the idle ones go before new ones are kept out. They cannot help a busy loop.
-            if !self.has_room_but_for_its_load() {
+            if self.room_but_for_its_load() == 0 {
                 self.shed_idle(now);
             }
         }
@@ -138,9 +135,9 @@ impl<S: Service> EventLoop<'_, '_, S> {
         if was == is {
             return;
         }
-        if self.child.settings.gate.keeps_waiting() {
-            self.shared.door.set_open(is);
-        } else if let Err(error) = self.register_listeners(is) {
+        if !self.child.settings.gate.keeps_waiting()
+            && let Err(error) = self.register_listeners(is)
+        {
             self.child.service.notice(ChildNotice::Shortage(&error));
             self.accepting = Accepting::ShortUntil(now + SHORTAGE_PAUSE);
         }

@@ -19,24 +19,26 @@ const SHED_EVERY: Duration = Duration::from_millis(100);
 pub(super) const SHARE_WINDOW: Duration = Duration::from_secs(1);
 
 impl<S: Service> EventLoop<'_, '_, S> {
-    /// Whether one more may come in.
-    pub(super) fn has_room(&self) -> bool {
+    /// How many more may come in.
+    pub(super) fn room(&self) -> u32 {
         let threads = self.child.settings.threads_per_child;
-        self.has_room_with(self.load.busy_threads(threads, self.jobs_outstanding))
+        self.room_with(self.load.busy_threads(threads, self.jobs_outstanding))
     }
 
-    /// Whether there would be room for another connection if the loop had time for it.
-    pub(super) fn has_room_but_for_its_load(&self) -> bool {
-        self.has_room_with(self.jobs_outstanding)
+    /// How many more could come in if the loop had time for them.
+    pub(super) fn room_but_for_its_load(&self) -> u32 {
+        self.room_with(self.jobs_outstanding)
     }
 
-    fn has_room_with(&self, busy: u32) -> bool {
+    fn room_with(&self, busy: u32) -> u32 {
         let settings = self.child.settings;
         let threads = settings.threads_per_child;
+        if self.jobs_outstanding >= threads {
+            return 0;
+        }
         let idle = threads.saturating_sub(busy);
         let active = self.parked.len() - self.parked.in_phase(Phase::Linger);
-        self.jobs_outstanding < threads
-            && active < threads.saturating_add(idle.saturating_mul(settings.async_factor))
+        threads.saturating_add(idle.saturating_mul(settings.async_factor)).saturating_sub(active)
     }
 
     /// Asks the longest idle connections to go.

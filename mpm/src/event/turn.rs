@@ -1,11 +1,11 @@
 //! Who is advanced in a turn, and what follows from what it says.
 //!
 //! ```text
-//!   ready        the kernel said so                     ┐
-//!   done         a job of it is done                    │             ┌ Done ─▶ dropped
-//!   going on     it had more to do than a turn allows   ├─▶ advance ─▶┤
-//!   expired      its deadline has passed                │             └ Wait ─▶ parked
-//!   new, drained, shed                                  ┘
+//!   mail         the accept thread brought it, or a job of it is done ┐
+//!   ready        the kernel said so                                   │             ┌ Done ─▶ dropped
+//!   going on     it had more to do than a turn allows                 ├─▶ advance ─▶┤
+//!   expired      its deadline has passed                              │             └ Wait ─▶ parked
+//!   accepted, drained, shed                                           ┘
 //! ```
 //!
 //! - One advance of each for one piece of news: who has more to do waits for the next turn, as everybody else.
@@ -18,10 +18,10 @@ use mio::unix::SourceFd;
 use mio::{Interest as Mio, Poll};
 
 use super::EventLoop;
+use super::mailbox::Message;
 use super::news::{News, Source};
 use super::parked::{Entry, Key};
 use super::watched::sync_watches;
-use crate::job::lock;
 use crate::turn::{Buffers, Turn, Watches};
 use crate::{ChildNotice, Connection, Interest, Moment, Service, Step, Why};
 
@@ -42,14 +42,27 @@ impl<S: Service> EventLoop<'_, '_, S> {
         }
     }
 
-    /// Those whose jobs are done.
-    pub(super) fn advance_done(&mut self, news: &News, now: Moment) {
+    /// Those of whom other threads have news: whom the accept thread has brought, and whose jobs are done.
+    pub(super) fn read_mail(&mut self, news: &News, now: Moment) {
         if !news.woken {
             return;
         }
-        for key in std::mem::take(&mut *lock(&self.shared.done)) {
-            self.jobs_outstanding -= 1;
-            self.advance(key, Why::JobDone, now);
+        self.shared.mailbox.silence();
+        while let Ok(message) = self.mail.try_recv() {
+            match message {
+                Message::Arrived(new) => {
+                    self.arrived += 1;
+                    self.welcome(new, now);
+                }
+                Message::JobDone(key) => {
+                    self.jobs_outstanding -= 1;
+                    self.advance(key, Why::JobDone, now);
+                }
+                Message::AcceptThreadOver { failed } => {
+                    self.accept_thread_runs = false;
+                    self.accept_thread_failed = failed;
+                }
+            }
         }
     }
 
