@@ -15,8 +15,10 @@
 use std::error::Error;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -110,13 +112,19 @@ fn run_server(
     let listeners = Listeners::bind(&listen, 4096, &Listeners::default())?;
     let addresses: Vec<String> = listeners.iter().map(|(_, l)| l.address().to_string()).collect();
     println!("{}", addresses.join(" "));
-    Ok(serve(OneByte, settings, listeners)?)
+    Ok(serve(OneByte { keeper: board.with_file_name("keeper").into() }, settings, listeners)?)
 }
 
-/// Answers one byte with one byte, and closes.
-struct OneByte;
+/// Answers one byte with one byte, and closes. For a `k` it lets itself be kept from working until the keeper, a Unix
+/// socket, closes the connection: so a test knows what the others do meanwhile.
+struct OneByte {
+    keeper: Arc<Path>,
+}
 
-struct Client(Socket);
+struct Client {
+    socket: Socket,
+    keeper: Arc<Path>,
+}
 
 impl Service for OneByte {
     type Connection = Client;
@@ -125,19 +133,25 @@ impl Service for OneByte {
     fn thread_init(&self, _child: &ChildContext) {}
 
     fn connect(&self, socket: Socket, _peer: Peer, _listener: ListenerId) -> Client {
-        Client(socket)
+        Client { socket, keeper: Arc::clone(&self.keeper) }
     }
 }
 
 impl Connection<()> for Client {
     fn socket(&self) -> &Socket {
-        &self.0
+        &self.socket
     }
 
     fn advance(&mut self, _turn: &mut Turn<'_, ()>) -> Step {
-        match self.0.read(&mut [0]) {
+        let mut byte = [0];
+        match self.socket.read(&mut byte) {
             Ok(1) => {
-                let _ = self.0.write(b"!"); // One byte fits into an empty buffer, or the client has gone.
+                if byte == *b"k"
+                    && let Ok(mut keeper) = UnixStream::connect(&self.keeper)
+                {
+                    let _ = keeper.read(&mut [0]);
+                }
+                let _ = self.socket.write(b"!"); // One byte fits into an empty buffer, or the client has gone.
                 Step::Done
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Step::Wait(Wait {

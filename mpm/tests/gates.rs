@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Child as Process, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -31,21 +32,21 @@ struct Server {
     stdout: BufReader<ChildStdout>,
     addresses: Vec<SocketAddr>,
     board: Reader,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Server {
     fn start(model: &str, gate: &str) -> Self {
-        Self::start_as(model, gate, None)
+        Self::start_as(model, gate, CHILDREN, None)
     }
 
-    fn start_as(model: &str, gate: &str, user: Option<&str>) -> Self {
+    fn start_as(model: &str, gate: &str, children: usize, user: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let board = folder.path().join("scoreboard");
         let mut process = Command::new(example_path())
             .args(["serve", model, gate])
             .arg(&board)
-            .arg(CHILDREN.to_string())
+            .arg(children.to_string())
             .args(user)
             .stdout(Stdio::piped())
             .spawn()
@@ -56,7 +57,7 @@ impl Server {
         let addresses = line.split_whitespace().map(|address| address.parse().unwrap()).collect();
         wait_until("there is a scoreboard", || Reader::open(&board).is_ok());
         let board = Reader::open(&board).unwrap();
-        Self { process, stdout, addresses, board, _folder: folder }
+        Self { process, stdout, addresses, board, folder }
     }
 
     fn signal(&self, signal: Signal) {
@@ -269,6 +270,41 @@ fn kill_one(server: &Server) {
     });
 }
 
+/// A loop that has no time is brought a few connections, and the rest stays where another child could take it. When the
+/// server is told to stop meanwhile, all of them are served all the same.
+#[test]
+fn a_busy_loop_is_brought_a_few_connections_and_loses_none() {
+    const CLIENTS: u64 = 20;
+    /// As in the accept thread. The one that keeps the loop busy is one of them, if its byte came with it.
+    const BROUGHT_MAX: u64 = 8;
+    for gate in ["pthread", "2-sysvsem"] {
+        let server = Server::start_as("event", gate, 1, None);
+        let keeper = UnixListener::bind(server.folder.path().join("keeper")).unwrap();
+        let send = |byte: &[u8]| {
+            let mut stream = TcpStream::connect(server.addresses[0]).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.write_all(byte).unwrap();
+            stream
+        };
+        let mut clients = vec![send(b"k")];
+        let (kept, _) = keeper.accept().unwrap(); // The loop is busy from here on.
+        clients.extend((1..CLIENTS).map(|_| send(b"?")));
+        server.once("the accept thread keeps away from the gate", |snapshot| {
+            let child = snapshot.children.iter().find(|child| child.is_present()).unwrap();
+            let waiting = u64::from(snapshot.server.queue_waiting);
+            (BROUGHT_MAX..=BROUGHT_MAX + 1).contains(&child.accepted)
+                && child.at_gate == AtGate::Away
+                && waiting == CLIENTS - child.accepted
+        });
+        server.signal(Signal::SIGWINCH);
+        drop(kept);
+        for mut client in clients {
+            client.read_exact(&mut [0]).unwrap();
+        }
+        server.wait_for_the_end();
+    }
+}
+
 #[test]
 fn generations_change_behind_every_gate() {
     for gate in MUTEXES.into_iter().chain(COUNTED) {
@@ -316,7 +352,7 @@ fn children_without_privileges_get_through_every_gate() {
         return;
     }
     for gate in MUTEXES.into_iter().chain(COUNTED) {
-        let server = Server::start_as("prefork", gate, Some("nobody"));
+        let server = Server::start_as("prefork", gate, CHILDREN, Some("nobody"));
         for _ in 0..20 {
             ask(server.addresses[0], PATIENCE).unwrap();
         }
