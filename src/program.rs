@@ -16,7 +16,9 @@ use std::time::Duration;
 use herdgate_mpm::gate::{self, GateKind, Semaphore};
 use herdgate_mpm::listen::{Address, FileAccess, Listener, Place};
 use herdgate_mpm::upgrade::Handover;
-use herdgate_mpm::{self as mpm, ListenOptions, ListenSpec, Listeners, Load, Notice, Plan, Work};
+use herdgate_mpm::{
+    self as mpm, ListenOptions, ListenSpec, Listeners, Load, Notice, Plan, QueueWaits, Work,
+};
 use herdgate_sys as sys;
 use sys::process::{Credentials, Detached, End, FoundUser};
 use sys::signals::Signal;
@@ -250,12 +252,13 @@ impl WebProgram {
         let Work { reading, writing, keep_alive, closing, jobs, queued, .. } = work;
         let cures = work.cures();
         let cures = if cures.is_empty() { "time".to_owned() } else { cures.join("; ") };
+        let waits = in_words(work.waits);
         let kib = work.child_bytes.div_ceil(1024);
         let threads = work.workers_per_child;
         self.say(Level::Warn, format_args!(
             "all workers are busy, for a second or longer: {reading} reading requests, {writing} sending answers, \
-             {keep_alive} in keep-alive, {closing} closing, {jobs} waiting for files; {queued} connections queue. \
-             What would help: {cures}. A child of {threads} workers costs {kib} KiB"
+             {keep_alive} in keep-alive, {closing} closing, {jobs} waiting for files; {queued} connections queue, and \
+             {waits}. What would help: {cures}. A child of {threads} workers costs {kib} KiB"
         ));
     }
 
@@ -420,11 +423,13 @@ impl mpm::Program for WebProgram {
                 ));
             }
             Notice::Saturated(work) => self.saturated(work),
-            Notice::SaturationOver(lasted) => {
+            Notice::SaturationOver { lasted, waits } => {
                 let secs = lasted.as_secs();
+                let waits =
+                    waits.map_or_else(String::new, |waits| format!(". {}", in_words(waits)));
                 self.say(
                     Level::Warn,
-                    format_args!("there are idle workers again, after {secs} s without"),
+                    format_args!("there are idle workers again, after {secs} s without{waits}"),
                 );
             }
             Notice::ChildTooLarge { pid, bytes } => {
@@ -462,6 +467,21 @@ impl mpm::Program for WebProgram {
             }
             other => self.say(Level::Info, format_args!("{other:?}")),
         }
+    }
+}
+
+/// How long clients waited while all workers were busy.
+fn in_words(waits: QueueWaits) -> String {
+    match waits {
+        QueueWaits::Asked { median, longest } => format!(
+            "half of those let in meanwhile had waited {} ms, the longest {} ms",
+            median.as_millis(),
+            longest.as_millis()
+        ),
+        QueueWaits::ByLength(mean) => {
+            format!("those let in meanwhile had waited about {} ms", mean.as_millis())
+        }
+        QueueWaits::NobodyLetIn => "nobody was let in meanwhile".to_owned(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! From the gate to an accepted connection: what prefork, worker and event's accept thread have in common.
 
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::atomic::Ordering::Relaxed;
 
 use herdgate_sys as sys;
@@ -11,7 +11,7 @@ use sys::net::Peer;
 use crate::child::Child;
 use crate::gate::{Entered, Pass, Wakeups};
 use crate::listen::ListenerId;
-use crate::scoreboard::add;
+use crate::scoreboard::{ASKED_EVERY, add};
 use crate::{ChildNotice, Service, Socket};
 
 /// A connection that nobody serves yet.
@@ -146,14 +146,24 @@ pub(crate) fn accept<S: Service>(child: &Child<'_, S>, id: ListenerId) -> Option
     };
     match sys::net::accept(listener.as_fd()) {
         Ok((fd, peer)) => {
-            child.accepted.fetch_add(1, Relaxed);
+            let earlier = child.accepted.fetch_add(1, Relaxed);
             add(&child.record().accepted, 1);
+            if earlier.is_multiple_of(ASKED_EVERY) && matches!(peer, Peer::Inet(_)) {
+                note_wait(child, &fd);
+            }
             let socket = Socket::new(fd);
             Some(Admitted::Connection(NewConnection { socket, peer, listener: id }))
         }
         Err(error) if is_shortage(&error) => Some(Admitted::Shortage(error)),
         // Somebody else was quicker, or the client has gone: not our trouble (accept(2), "Error handling").
         Err(_) => None,
+    }
+}
+
+/// Notes how long a connection had to wait for us. The kernel knows, since it has made the socket.
+fn note_wait<S: Service>(child: &Child<'_, S>, socket: &OwnedFd) {
+    if let Ok(wait) = sys::net::waited_in_queue(socket.as_fd()) {
+        child.queue_record().left_after(wait);
     }
 }
 

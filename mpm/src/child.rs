@@ -14,7 +14,7 @@ use sys::EventFd;
 use crate::demand::Hint;
 use crate::gate::Gate;
 use crate::listen::{Listeners, Overflow};
-use crate::scoreboard::{ChildRecord, GateRecord, Scoreboard, SlotWriter, State};
+use crate::scoreboard::{ChildRecord, GateRecord, QueueRecord, Scoreboard, SlotWriter, State};
 use crate::turn::Buffers;
 use crate::{ChildNotice, Model, Moment, Service, Settings};
 
@@ -72,6 +72,10 @@ impl<S: Service> Child<'_, S> {
 
     pub(crate) fn gate_record(&self) -> &GateRecord {
         &self.scoreboard.gates()[self.context.number]
+    }
+
+    pub(crate) fn queue_record(&self) -> &QueueRecord {
+        &self.scoreboard.queues()[self.context.number]
     }
 
     /// Whether this child has had its share of connections.

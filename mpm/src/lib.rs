@@ -60,7 +60,7 @@ pub use herdgate_sys::net::Peer;
 pub use job::{JobHandle, JobPanicked};
 pub use listen::{ListenOptions, ListenSpec, ListenerId, Listeners};
 pub use maintenance::Load;
-pub use saturation::Work;
+pub use saturation::{QueueWaits, Work};
 pub use settings::{Model, Settings, SpawnPolicy};
 pub use socket::{More, Socket};
 pub use supervisor::{ChildNotice, Notice, Plan, Program, StartError, run, run_single, serve};

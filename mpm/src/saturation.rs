@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::Moment;
-use crate::scoreboard::{ChildRecord, Slot, State};
+use crate::gate::waits;
+use crate::scoreboard::{ChildRecord, QueueLook, Slot, State};
 
 /// Watches whether all workers are busy.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub(crate) struct Saturation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
     None,
+    /// Nobody is idle, perhaps for a moment only.
+    Suspected,
     Begun,
     /// It has lasted so long.
     Over(Duration),
@@ -32,7 +35,7 @@ impl Saturation {
         match (saturated, self.since) {
             (true, None) => {
                 self.since = Some(now);
-                News::None
+                News::Suspected
             }
             (true, Some(_)) if !self.said => {
                 self.said = true;
@@ -67,6 +70,8 @@ pub struct Work {
     pub finishing_children: u32,
     /// Connections that the kernel has queued.
     pub queued: u32,
+    /// How long those had waited that were let in since all workers became busy.
+    pub waits: QueueWaits,
     /// No more workers are allowed.
     pub at_limit: bool,
     /// What one child costs, in bytes of anonymous memory.
@@ -124,6 +129,40 @@ impl Work {
     }
 }
 
+/// How long clients waited until they were let in, as well as it can be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QueueWaits {
+    /// Some were asked. Exact to a bucket of [`waits`], of which the lower end is told.
+    Asked {
+        /// Half of them waited at least that long.
+        median: Duration,
+        /// Somebody waited at least that long, and nobody much longer.
+        longest: Duration,
+    },
+    /// Nobody was asked; the mean wait by the queue's length and the connections that left it (Little's law).
+    ByLength(Duration),
+    /// Nobody was let in.
+    #[default]
+    NobodyLetIn,
+}
+
+impl QueueWaits {
+    /// From two looks.
+    pub(crate) fn between(before: &QueueLook, now: &QueueLook) -> Self {
+        let recent = before.waits.iter().zip(&now.waits);
+        let recent: Vec<u64> = recent.map(|(before, now)| now.saturating_sub(*before)).collect();
+        let quantile = |share| waits::quantile(&recent, share);
+        if let (Some(median), Some(longest)) = (quantile(0.5), quantile(1.0)) {
+            return Self::Asked { median, longest };
+        }
+        let wait_ms = now.wait_ms.saturating_sub(before.wait_ms);
+        match now.connections.saturating_sub(before.connections) {
+            0 => Self::NobodyLetIn,
+            connections => Self::ByLength(Duration::from_millis(wait_ms / connections)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,8 +178,29 @@ mod tests {
         let over = News::Over(Duration::from_secs(3));
         assert_eq!(
             told,
-            [News::None, News::None, News::None, News::Begun, News::None, over, News::None]
+            [
+                News::Suspected,
+                News::None,
+                News::Suspected,
+                News::Begun,
+                News::None,
+                over,
+                News::None
+            ]
         );
+    }
+
+    #[test]
+    fn waits_are_told_as_well_as_they_are_known() {
+        let before = QueueLook { waits: [7; waits::BUCKETS], wait_ms: 1000, connections: 100 };
+        let mut now = before.clone();
+        let told = |now: &QueueLook| QueueWaits::between(&before, now);
+        assert_eq!(told(&now), QueueWaits::NobodyLetIn);
+        (now.wait_ms, now.connections) = (1600, 103);
+        assert_eq!(told(&now), QueueWaits::ByLength(Duration::from_millis(200)));
+        (now.waits[1], now.waits[9]) = (9, 8);
+        let (median, longest) = (Duration::from_micros(1), Duration::from_micros(10));
+        assert_eq!(told(&now), QueueWaits::Asked { median, longest });
     }
 
     #[test]

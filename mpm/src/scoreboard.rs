@@ -1,14 +1,15 @@
 //! # The scoreboard: who does what, in memory that everybody sees
 //!
 //! ```text
-//!   ┌ Header ──────────┬ global ─┬ child 0 … C-1 ─┬ slot 0 … C×W-1 ─┬ detail 0 … C×W-1 ─┬ gate 0 … C-1 ─┐
-//!   │ magic, version,  │ 1 Global│ ChildRecord    │ Slot, a cache   │ Detail, under a   │ GateRecord    │
-//!   │ table of areas   │         │ each           │ line each       │ seqlock each      │ each          │
-//!   └──────────────────┴─────────┴────────────────┴─────────────────┴───────────────────┴───────────────┘
+//!   ┌ Header ──────────┬ global ─┬ child 0 … C-1 ─┬ slot 0 … C×W-1 ─┬ detail 0 … C×W-1 ─┬ gate 0 … C-1 ─┬ … ─┐
+//!   │ magic, version,  │ 1 Global│ ChildRecord    │ Slot, a cache   │ Detail, under a   │ GateRecord    │    │
+//!   │ table of areas   │         │ each           │ line each       │ seqlock each      │ each          │    │
+//!   └──────────────────┴─────────┴────────────────┴─────────────────┴───────────────────┴───────────────┴────┘
 //!      an area is {name, offset, stride, count, version}: a reader finds by name what it knows, and skips the rest
 //! ```
 //!
-//! Each kind of record has a file of its name: `areas` (the header), `global`, `child`, `slot`, `detail`, `gate`, `label`.
+//! Each kind of record has a file of its name: `areas` (the header), `global`, `child`, `slot`, `detail`, `gate`,
+//! `label`, `queue`.
 //! `reader` sees them all from outside, and `life` tells whether anybody still writes them.
 //!
 //! - One writer at a time for each record: the supervisor before the fork and after the reap, its worker between.
@@ -26,6 +27,7 @@ mod label;
 #[cfg(test)]
 mod layout_tests;
 mod life;
+mod queue;
 pub mod reader;
 mod seqlock;
 mod slot;
@@ -46,6 +48,8 @@ pub use detail::{Description, Detail};
 pub use gate::GateRecord;
 pub use global::{Global, Stage};
 pub(crate) use label::Label;
+pub(crate) use queue::QueueLook;
+pub use queue::{ASKED_EVERY, QueueRecord};
 pub use slot::{Slot, SlotWriter, State};
 
 /// The scoreboard of a running server, seen from one of its own processes.
@@ -91,6 +95,12 @@ impl Scoreboard {
     #[must_use]
     pub fn gates(&self) -> &[GateRecord] {
         self.areas.gates.of(&self.mapping)
+    }
+
+    /// How long connections waited until the children of each place accepted them.
+    #[must_use]
+    pub fn queues(&self) -> &[QueueRecord] {
+        self.areas.queues.of(&self.mapping)
     }
 
     /// The slots of one child.

@@ -48,7 +48,7 @@ use crate::gate::{Gate, GateKind};
 use crate::listen::{Listeners, Overflow};
 use crate::maintenance::{Load, SpawnRates};
 use crate::saturation::Saturation;
-use crate::scoreboard::{Scoreboard, Stage};
+use crate::scoreboard::{QueueLook, Scoreboard, Stage};
 use crate::upgrade::{self, Successor};
 use crate::{Moment, Service, Settings};
 use births::child_main;
@@ -144,6 +144,8 @@ pub fn run<P: Program>(program: P, first: Plan<P::Service>) -> Result<(), StartE
         spawn_not_before: Moment::now(),
         limit_reached_said: false,
         saturation: Saturation::default(),
+        queue_seen: Moment::now(),
+        queue_before: None,
         next_fitting: Moment::now() + FIT_EVERY,
         loop_clocks: vec![LoopClock::default(); places],
         idle_by_bucket: Vec::new(),
@@ -285,6 +287,10 @@ struct Supervisor<P: Program> {
     spawn_not_before: Moment,
     limit_reached_said: bool,
     saturation: Saturation,
+    /// When the queue's length was looked at last.
+    queue_seen: Moment,
+    /// The queue as it was when the last idle worker became busy.
+    queue_before: Option<QueueLook>,
     /// When the most children are computed from their sizes again.
     next_fitting: Moment,
     /// How busy event's loops are.

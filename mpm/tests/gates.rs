@@ -14,6 +14,7 @@ use std::process::{Child as Process, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
+use herdgate_mpm::gate::waits;
 use herdgate_mpm::scoreboard::reader::{AtGate, Child, Reader, Snapshot};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -303,6 +304,71 @@ fn a_busy_loop_is_brought_a_few_connections_and_loses_none() {
         }
         server.wait_for_the_end();
     }
+}
+
+/// Children that stand still let connections wait. The kernel knows for how long, whatever stands before accept.
+#[test]
+fn connections_tell_how_long_they_waited_behind_every_gate_under_every_model() {
+    /// How exactly the kernel tells the time: one tick of its clock, at 100 a second.
+    const TICK: Duration = Duration::from_millis(10);
+    for (model, gate) in pairs() {
+        let server = Server::start(model, gate);
+        let snapshot =
+            server.once("the children are there", |snapshot| present(snapshot).count() == CHILDREN);
+        let children: Vec<Pid> = present(&snapshot).map(|child| Pid::from_raw(child.pid)).collect();
+        children.iter().for_each(|child| kill(*child, Signal::SIGSTOP).unwrap());
+        wait_until("they stand still", || children.iter().all(|child| stands_still(*child)));
+        let mut clients: Vec<TcpStream> = server
+            .addresses
+            .iter()
+            .cycle()
+            .take(6)
+            .map(|address| TcpStream::connect(address).unwrap())
+            .collect();
+        let all_wait = Instant::now();
+        std::thread::sleep(TICK * 5);
+        let waited = all_wait.elapsed();
+        children.iter().for_each(|child| kill(*child, Signal::SIGCONT).unwrap());
+        for client in &mut clients {
+            client.set_read_timeout(Some(PATIENCE)).unwrap();
+            client.write_all(b"?").unwrap();
+            client.read_exact(&mut [0]).unwrap();
+        }
+        // The first connection of each child is asked, and one of them is the first.
+        let (asked, waits) = queue_of(&server.board.snapshot());
+        assert!(asked > 0, "{model} {gate}");
+        let shortest = waits.iter().position(|count| *count > 0).unwrap();
+        assert!(shortest >= waits::bucket(waited - TICK), "{model} {gate}: {waited:?} {waits:?}");
+        server.signal(Signal::SIGUSR1);
+        server.once("the counters go on through all generations", |snapshot| {
+            let of_now = |child: &Child| child.generation == 1;
+            present(snapshot).all(of_now) && queue_of(snapshot) == (asked, waits.clone())
+        });
+    }
+}
+
+fn pairs() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let gates = || OPEN.into_iter().chain(MUTEXES).chain(COUNTED);
+    MODELS.into_iter().flat_map(move |model| gates().map(move |gate| (model, gate)))
+}
+
+/// Connections asked, and their waits by length.
+fn queue_of(snapshot: &Snapshot) -> (u64, Vec<u64>) {
+    let mut waits = vec![0; waits::BUCKETS];
+    let queues = || snapshot.children.iter().filter_map(|child| child.queue.as_ref());
+    for queue in queues() {
+        waits.iter_mut().zip(&queue.waits).for_each(|(sum, count)| *sum += count);
+    }
+    (queues().map(|queue| queue.asked).sum(), waits)
+}
+
+fn present(snapshot: &Snapshot) -> impl Iterator<Item = &Child> {
+    snapshot.children.iter().filter(|child| child.is_present())
+}
+
+fn stands_still(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(')').unwrap().1.trim_start().starts_with('T')
 }
 
 #[test]

@@ -14,6 +14,7 @@ use std::io::{self, IoSlice};
 use std::mem::size_of_val;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use socket2::SockAddr;
 
@@ -207,6 +208,22 @@ pub struct ListenQueue {
 /// # Errors
 /// `EOPNOTSUPP`: not a TCP socket.
 pub fn listen_queue(listener: BorrowedFd<'_>) -> io::Result<ListenQueue> {
+    let info = tcp_info(listener)?;
+    Ok(ListenQueue { waiting: info.tcpi_unacked, limit: info.tcpi_sacked })
+}
+
+/// How long a connection that was just accepted had waited in its listener's queue. tcp(7),
+/// `TCP_INFO`: the time since something was sent, which for a socket that has sent nothing is the
+/// time since the kernel made it: at the end of the handshake, or with the first bytes where
+/// [`set_defer_accept`] held it back. Exact to a tick of the kernel's clock, of 1 to 10 ms.
+///
+/// # Errors
+/// `EOPNOTSUPP`: not a TCP socket.
+pub fn waited_in_queue(accepted: BorrowedFd<'_>) -> io::Result<Duration> {
+    Ok(Duration::from_millis(tcp_info(accepted)?.tcpi_last_data_sent.into()))
+}
+
+fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<libc::tcp_info> {
     // SAFETY: tcp_info holds integers only, so all zeros is a value of it.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     #[expect(clippy::cast_possible_truncation, reason = "a struct of some hundred bytes")]
@@ -214,7 +231,7 @@ pub fn listen_queue(listener: BorrowedFd<'_>) -> io::Result<ListenQueue> {
     // SAFETY: the kernel writes at most `len` bytes to `info`; both live on our stack.
     let result = unsafe {
         libc::getsockopt(
-            listener.as_raw_fd(),
+            socket.as_raw_fd(),
             libc::IPPROTO_TCP,
             libc::TCP_INFO,
             (&raw mut info).cast(),
@@ -222,7 +239,7 @@ pub fn listen_queue(listener: BorrowedFd<'_>) -> io::Result<ListenQueue> {
         )
     };
     check(result)?;
-    Ok(ListenQueue { waiting: info.tcpi_unacked, limit: info.tcpi_sacked })
+    Ok(info)
 }
 
 /// Holds connections back from [`accept`] until their first bytes have come, for about so many
@@ -392,6 +409,22 @@ mod tests {
         assert_eq!(listen_queue(listener.as_fd()).unwrap().waiting, 1);
         let (local, _peer) = UnixStream::pair().unwrap();
         assert!(listen_queue(local.as_fd()).is_err());
+    }
+
+    #[test]
+    fn a_connection_knows_how_long_it_waited_whatever_its_client_says_meanwhile() {
+        const SHORT: Duration = Duration::from_millis(30);
+        const TICK: Duration = Duration::from_millis(10);
+        let listener = listener(5);
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let mut client = TcpStream::connect(address).unwrap();
+        std::thread::sleep(SHORT);
+        client.write_all(b"late").unwrap();
+        std::thread::sleep(SHORT);
+        let (socket, _peer) = accept(listener.as_fd()).unwrap();
+        assert!(waited_in_queue(socket.as_fd()).unwrap() + TICK >= SHORT * 2);
+        let (local, _peer) = UnixStream::pair().unwrap();
+        assert!(waited_in_queue(local.as_fd()).is_err());
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! How long a child waited at the gate, in buckets: exact enough for percentiles, small enough for shared memory.
+//! How long somebody waited, a child at the gate or a connection in the queue, in buckets: exact enough for percentiles,
+//! small enough for shared memory.
 //!
 //! ```text
 //!   bucket   0  1  2  3 │ 4  5  6  7 │  8  9 10 11 │ …  92 93 94 95

@@ -17,7 +17,7 @@ use herdgate_sys as sys;
 use sys::shared::{Shared, SharedMapping};
 
 use super::label::LABELS;
-use super::{ChildRecord, Detail, GateRecord, Global, Slot};
+use super::{ChildRecord, Detail, GateRecord, Global, QueueRecord, Slot};
 
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"herdgate");
 pub(super) const LAYOUT_VERSION: u32 = 1;
@@ -69,6 +69,7 @@ pub(super) struct Areas {
     pub(super) details: Array<Detail>,
     pub(super) gates: Array<GateRecord>,
     pub(super) labels: Array<Detail>,
+    pub(super) queues: Array<QueueRecord>,
     /// Bytes of all, the header included.
     pub(super) total: usize,
 }
@@ -85,6 +86,7 @@ impl Areas {
             details: Array::behind(&mut end, slots),
             gates: Array::behind(&mut end, children),
             labels: Array::behind(&mut end, LABELS),
+            queues: Array::behind(&mut end, children),
             total: end,
         }
     }
@@ -99,6 +101,7 @@ impl Areas {
             self.details.entry("detail"),
             self.gates.entry("gate"),
             self.labels.entry("label"),
+            self.queues.entry("queue"),
         ];
         for (area, entry) in header.areas.iter().zip(&entries) {
             entry.write(area);

@@ -50,6 +50,9 @@ sys::shared! {
         pub queue_waiting: AtomicU32,
         /// How many of them the kernel would let wait.
         pub queue_limit: AtomicU32,
+        /// How many waited, times the milliseconds since the look before, added up at each beat: divided by the
+        /// connections of the same time, their mean wait (Little's law), which counts those in local sockets' queues.
+        pub queue_wait_ms: AtomicU64,
     }
 }
 

@@ -10,13 +10,14 @@ use sys::shared::{Field, Fields};
 use super::*;
 
 const BEGIN: &str = "<!-- layout: written by a test of herdgate-mpm -->\n";
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     include_str!("areas.rs"),
     include_str!("global.rs"),
     include_str!("child.rs"),
     include_str!("slot.rs"),
     include_str!("detail.rs"),
     include_str!("gate.rs"),
+    include_str!("queue.rs"),
 ];
 const END: &str = "<!-- end of layout -->\n";
 
@@ -43,6 +44,7 @@ fn layout() -> String {
     table::<Slot>(&mut out, "Slot", "area `slot`, one for each worker, the first child's first");
     table::<Detail>(&mut out, "Detail", "area `detail`, one for each slot; and area `label`");
     table::<GateRecord>(&mut out, "GateRecord", "area `gate`, one for each place for a child");
+    table::<QueueRecord>(&mut out, "QueueRecord", "area `queue`, one for each place for a child");
     out
 }
 

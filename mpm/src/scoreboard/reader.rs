@@ -35,7 +35,7 @@ use error::Fault;
 pub use error::ReadError;
 use snapshot::{server, snapshot};
 use table::Table;
-pub use values::{AtGate, Child, Gate, Parked, Server, Slot, Snapshot};
+pub use values::{AtGate, Child, Gate, Parked, Queue, Server, Slot, Snapshot};
 
 /// A scoreboard's file, opened to be looked at.
 #[derive(Debug)]
@@ -118,6 +118,7 @@ mod tests {
 
     use super::super::Label;
     use super::*;
+    use crate::gate::waits;
     use crate::{Model, Moment};
 
     fn moment(ms: u64) -> Moment {
@@ -134,6 +135,7 @@ mod tests {
         board.children()[1].pid.store(42, Relaxed);
         board.children()[1].parked_idle.store(7, Relaxed);
         board.gates()[1].entered_after(Duration::from_micros(5));
+        board.queues()[1].left_after(Duration::from_millis(3));
         board.set_label(Label::Gate, "exclusive");
         let writer = board.writer(1, 2);
         writer.started(5, moment(100));
@@ -163,6 +165,9 @@ mod tests {
             let gate = child.gate.as_ref().unwrap();
             assert_eq!((gate.acquisitions, gate.contended), (1, 1));
             assert_eq!((gate.waited, gate.waits[5]), (Duration::from_micros(5), 1));
+            let queue = child.queue.as_ref().unwrap();
+            assert_eq!((queue.asked, queue.waited), (1, Duration::from_millis(3)));
+            assert_eq!(waits::quantile(&queue.waits, 1.0), Some(Duration::from_micros(2560)));
             assert_eq!((snapshot.gate.as_str(), snapshot.listen.as_str()), ("exclusive", ""));
         };
         check(board.snapshot());

@@ -39,7 +39,7 @@ impl<P: Program> Supervisor<P> {
         global.threads_per_child.store(settings.threads_per_child, Relaxed);
         let wanted = settings.start_children.max(children_before).min(settings.max_children);
         let started = self.spawn(wanted);
-        self.note_queue();
+        self.note_queue(Moment::now());
         self.label_scoreboard();
         self.scoreboard.set_stage(Stage::Serving);
         self.program.notice(Notice::Resuming);

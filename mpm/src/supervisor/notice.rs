@@ -8,7 +8,7 @@ use herdgate_sys as sys;
 use sys::process::{End, Pid};
 use sys::signals::Signal;
 
-use crate::saturation::Work;
+use crate::saturation::{QueueWaits, Work};
 
 /// What the supervisor tells.
 #[derive(Debug)]
@@ -57,8 +57,13 @@ pub enum Notice<'a> {
     },
     /// All workers are busy, since a second or so.
     Saturated(&'a Work),
-    /// There are idle workers again, after so long.
-    SaturationOver(Duration),
+    /// There are idle workers again.
+    SaturationOver {
+        /// After so long.
+        lasted: Duration,
+        /// How long clients waited meanwhile.
+        waits: QueueWaits,
+    },
     /// A child has more memory than `MaxMemoryPerChild`, and is replaced.
     ChildTooLarge {
         /// Its process id.

@@ -14,8 +14,8 @@ use super::{Generation, Life, Notice, Program, Supervisor};
 use crate::demand::Hint;
 use crate::event::busy_permille;
 use crate::maintenance::{Decision, Limits, Load, Occasion};
-use crate::saturation::{self, Work};
-use crate::scoreboard::State;
+use crate::saturation::{self, QueueWaits, Work};
+use crate::scoreboard::{State, add};
 use crate::{Model, Moment, Settings, SpawnPolicy, memory};
 
 /// How often the most children are computed from what they measure.
@@ -24,7 +24,7 @@ pub(super) const FIT_EVERY: Duration = Duration::from_secs(60);
 impl<P: Program> Supervisor<P> {
     pub(super) fn maintain(&mut self) -> Life {
         let now = Moment::now();
-        self.note_queue();
+        self.note_queue(now);
         let loads = self.loads(now);
         let load = loads.iter().sum();
         self.program.tick(load);
@@ -122,21 +122,38 @@ impl<P: Program> Supervisor<P> {
         let saturated = load.children > 0 && load.idle == 0;
         match self.saturation.watch(saturated, now) {
             saturation::News::None => {}
+            saturation::News::Suspected => {
+                self.queue_before = Some(self.scoreboard.look_at_queue());
+            }
             saturation::News::Begun => {
                 let work = self.work();
                 self.program.notice(Notice::Saturated(&work));
             }
-            saturation::News::Over(lasted) => self.program.notice(Notice::SaturationOver(lasted)),
+            saturation::News::Over(lasted) => {
+                self.program.notice(Notice::SaturationOver { lasted, waits: self.recent_waits() });
+            }
         }
     }
 
+    /// How long clients waited to be let in since all workers became busy.
+    fn recent_waits(&self) -> QueueWaits {
+        let now = self.scoreboard.look_at_queue();
+        self.queue_before
+            .as_ref()
+            .map_or_else(QueueWaits::default, |before| QueueWaits::between(before, &now))
+    }
+
     /// How many connections wait to be accepted, and how many children may come to help, for whoever looks.
-    pub(super) fn note_queue(&self) {
+    pub(super) fn note_queue(&mut self, now: Moment) {
+        let elapsed = now.since(std::mem::replace(&mut self.queue_seen, now));
         let global = self.scoreboard.global();
         let listeners = self.generation.plan.listeners.sockets();
         let queues: Vec<_> = listeners.filter_map(|listener| listener.queue().ok()).collect();
-        global.queue_waiting.store(queues.iter().map(|queue| queue.waiting).sum(), Relaxed);
+        let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let waiting: u32 = queues.iter().map(|queue| queue.waiting).sum();
+        global.queue_waiting.store(waiting, Relaxed);
         global.queue_limit.store(queues.iter().map(|queue| queue.limit).sum(), Relaxed);
+        add(&global.queue_wait_ms, millis.saturating_mul(u64::from(waiting)));
         global.children_max.store(self.settings().max_children, Relaxed);
     }
 
@@ -159,6 +176,7 @@ impl<P: Program> Supervisor<P> {
         work.child_bytes = bytes.iter().sum::<u64>() / (bytes.len() as u64).max(1);
         work.workers_per_child = self.settings().threads_per_child;
         let listeners = self.generation.plan.listeners.sockets();
+        work.waits = self.recent_waits();
         work.queued = listeners.filter_map(|it| it.queue().ok()).map(|queue| queue.waiting).sum();
         work
     }

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use super::super::detail::DETAIL_WORDS;
 use super::super::slot::Slot as SlotRecord;
-use super::super::{ChildRecord, Description, Detail, GateRecord, Global, Stage, State, seqlock};
+use super::super::{
+    ChildRecord, Description, Detail, GateRecord, Global, QueueRecord, Stage, State, seqlock,
+};
 use super::memory::{Memory, Place};
 use super::table::{Record, Span, Table, field};
-use super::values::{AtGate, Child, Gate, Parked, Server, Slot, Snapshot};
+use super::values::{AtGate, Child, Gate, Parked, Queue, Server, Slot, Snapshot};
 use crate::gate::waits;
 use crate::{Model, Moment};
 
@@ -53,6 +55,7 @@ pub(super) fn server<M: Memory>(memory: &M, table: &Table) -> Server {
         children_max: field!(global, Global.children_max),
         queue_waiting: field!(global, Global.queue_waiting),
         queue_limit: field!(global, Global.queue_limit),
+        queue_wait_ms: field!(global, Global.queue_wait_ms),
         started_unix_secs: field!(global, Global.started_unix_secs),
         restarted_unix_secs: field!(global, Global.restarted_unix_secs),
         children_forked: field!(global, Global.children_forked),
@@ -89,22 +92,36 @@ fn child<M: Memory>(memory: &M, table: &Table, place: usize) -> Option<Child> {
             _ => AtGate::Away,
         },
         gate: table.gates.record(memory, place).map(|record| gate(&record)),
+        queue: table.queues.record(memory, place).map(|record| queue(&record)),
         slots: slots.filter_map(|nth| slot(memory, table, nth)).collect(),
     })
 }
 
 fn gate<M: Memory>(record: &Record<'_, M>) -> Gate {
-    let bucket = size_of::<AtomicU64>();
-    let waits = (0..waits::BUCKETS)
-        .map(|nth| offset_of!(GateRecord, waits) + nth * bucket)
-        .map(|offset| record.load(offset, |record: &GateRecord| &record.waits[0]));
     Gate {
         acquisitions: field!(record, GateRecord.acquisitions),
         contended: field!(record, GateRecord.contended),
         after_death: field!(record, GateRecord.after_death),
         waited: Duration::from_micros(field!(record, GateRecord.waited_micros)),
-        waits: waits.collect(),
+        waits: waits(record, offset_of!(GateRecord, waits)),
     }
+}
+
+fn queue<M: Memory>(record: &Record<'_, M>) -> Queue {
+    Queue {
+        asked: field!(record, QueueRecord.asked),
+        waited: Duration::from_micros(field!(record, QueueRecord.waited_micros)),
+        waits: waits(record, offset_of!(QueueRecord, waits)),
+    }
+}
+
+/// All buckets, which begin at `start`.
+fn waits<M: Memory>(record: &Record<'_, M>, start: usize) -> Vec<u64> {
+    type Buckets = [AtomicU64; waits::BUCKETS];
+    (0..waits::BUCKETS)
+        .map(|nth| start + nth * size_of::<AtomicU64>())
+        .map(|offset| record.load(offset, |buckets: &Buckets| &buckets[0]))
+        .collect()
 }
 
 fn slot<M: Memory>(memory: &M, table: &Table, nth: usize) -> Option<Slot> {

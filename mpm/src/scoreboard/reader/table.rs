@@ -22,6 +22,7 @@ pub(super) struct Table {
     pub(super) details: Span,
     pub(super) gates: Span,
     pub(super) labels: Span,
+    pub(super) queues: Span,
 }
 
 /// An array of records within the memory.
@@ -51,6 +52,7 @@ impl Table {
             details: Span::find(memory, "detail").unwrap_or_default(),
             gates: Span::find(memory, "gate").unwrap_or_default(),
             labels: Span::find(memory, "label").unwrap_or_default(),
+            queues: Span::find(memory, "queue").unwrap_or_default(),
         };
         if table.slots_per_child() == 0 {
             return Err(Fault::Damaged("slot"));

@@ -39,6 +39,7 @@ pub struct Server {
     pub queue_waiting: u32,
     /// 0: nobody has looked at the queue.
     pub queue_limit: u32,
+    pub queue_wait_ms: u64,
     pub started_unix_secs: u64,
     pub restarted_unix_secs: u64,
     pub children_forked: u64,
@@ -60,6 +61,7 @@ impl Default for Server {
             children_max: 0,
             queue_waiting: 0,
             queue_limit: 0,
+            queue_wait_ms: 0,
             started_unix_secs: 0,
             restarted_unix_secs: 0,
             children_forked: 0,
@@ -90,6 +92,8 @@ pub struct Child {
     pub at_gate: AtGate,
     /// `None`: the server does not tell.
     pub gate: Option<Gate>,
+    /// `None`: the server does not tell.
+    pub queue: Option<Queue>,
     pub slots: Vec<Slot>,
 }
 
@@ -143,6 +147,17 @@ pub struct Gate {
     pub acquisitions: u64,
     pub contended: u64,
     pub after_death: u64,
+    pub waited: Duration,
+    /// Waits by length: see [`waits`](crate::gate::waits).
+    pub waits: Vec<u64>,
+}
+
+/// How long connections waited before a child of this place accepted them, of those that were asked. See
+/// [`QueueRecord`](super::super::QueueRecord) for what the numbers mean.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field of QueueRecord with its name")]
+pub struct Queue {
+    pub asked: u64,
     pub waited: Duration,
     /// Waits by length: see [`waits`](crate::gate::waits).
     pub waits: Vec<u64>,
