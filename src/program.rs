@@ -424,12 +424,10 @@ impl mpm::Program for WebProgram {
             }
             Notice::Saturated(work) => self.saturated(work),
             Notice::SaturationOver { lasted, waits } => {
-                let secs = lasted.as_secs();
-                let waits =
-                    waits.map_or_else(String::new, |waits| format!(". {}", in_words(waits)));
+                let (secs, waits) = (lasted.as_secs(), in_words(waits));
                 self.say(
                     Level::Warn,
-                    format_args!("there are idle workers again, after {secs} s without{waits}"),
+                    format_args!("there are idle workers again, after {secs} s without: {waits}"),
                 );
             }
             Notice::ChildTooLarge { pid, bytes } => {

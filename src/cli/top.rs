@@ -12,14 +12,17 @@
 //!   3, it is dead, as `systemctl status` has it.
 #![expect(clippy::print_stdout, reason = "printing is what was asked for")]
 
+mod gate;
 mod json;
 #[cfg(feature = "top")]
 mod live;
 mod looking;
+mod queue;
 #[cfg(feature = "top")]
 mod screen;
 mod text;
 mod view;
+mod words;
 
 #[cfg(feature = "top")]
 use std::io::IsTerminal as _;
@@ -35,12 +38,13 @@ use crate::config::{Config, Source};
 use crate::pidfile::{self, Running};
 use crate::scoreboard;
 use looking::Watch;
-use view::{View, escaped};
+use view::View;
+use words::escaped;
 
 /// For `--once` and `--json`: the server is dead.
 const DEAD: u8 = 3;
 
-/// Watch a server: its workers, rates, gate and memory, live
+/// Watch a server: its workers, rates, gate, queue and memory, live
 #[derive(Args, Clone, Debug)]
 pub struct Top {
     /// The server's configuration file, relative to the root

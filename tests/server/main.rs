@@ -15,6 +15,7 @@
 //! | `command_line` | options, exit codes, messages |
 //! | `folder` | `herdgate serve` |
 //! | `gate` | which gate stands before accept, and what is said about it |
+//! | `saturation` | what is said when all workers are busy |
 //! | `slow` | a disk that takes its time |
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by failing")]
@@ -30,6 +31,7 @@ mod gate;
 mod hosts;
 mod lifecycle;
 mod logs;
+mod saturation;
 mod signals;
 mod slow;
 mod transfers;

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use herdgate_mpm::scoreboard::Stage;
 use herdgate_mpm::scoreboard::reader::{AtGate, Life, Parked};
 
-use super::view::{ChildView, GateView, Told, View};
+use super::gate::{GateCounts, GateView};
+use super::queue::{QueueView, Waits};
+use super::view::{ChildView, Told, View};
 
 /// One object, and a line's end.
 pub(super) fn render(view: &View) -> String {
@@ -14,7 +16,7 @@ pub(super) fn render(view: &View) -> String {
     json.text("life", life(view.life));
     json.text("stage", stage(server.stage));
     json.number("silent_secs", view.silence.map(|silence| silence.as_secs_f64()));
-    json.text("model", &super::view::model(view));
+    json.text("model", &super::words::model(view));
     json.whole("pid", server.pid);
     json.whole("generation", server.generation);
     json.whole("started_unix_secs", server.started_unix_secs);
@@ -36,6 +38,7 @@ pub(super) fn render(view: &View) -> String {
     json.raw("parked", &parked(view.parked));
     json.whole("jobs", view.jobs);
     json.raw("gate", &gate(&view.gate));
+    json.raw("queue", &queue(&view.queue));
     json.whole_or_null("memory_bytes", view.memory);
     json.list("children", view.children.iter().map(child));
     json.end() + "\n"
@@ -83,13 +86,43 @@ fn gate(gate: &GateView) -> String {
     json.text("kind", &gate.kind);
     json.whole("inside", gate.inside);
     json.whole("waiting", gate.waiting);
-    json.whole("acquisitions", gate.acquisitions);
-    json.whole("contended", gate.contended);
-    json.number("waited_secs", Some(gate.waited.as_secs_f64()));
-    json.whole("accepted", gate.accepted);
-    json.whole("wakeups_wasted", gate.wasted);
-    json.whole_or_null("queue_waiting", gate.queue.map(|(waiting, _)| waiting));
-    json.whole_or_null("queue_limit", gate.queue.map(|(_, limit)| limit));
+    gate_counts(&mut json, &gate.all);
+    json.raw_or_null(
+        "lately",
+        gate.lately.map(|lately| {
+            let mut json = Object::new();
+            gate_counts(&mut json, &lately);
+            json.end()
+        }),
+    );
+    json.end()
+}
+
+fn gate_counts(json: &mut Object, counts: &GateCounts) {
+    json.whole("acquisitions", counts.acquisitions);
+    json.whole("contended", counts.contended);
+    json.number("waited_secs", Some(counts.waited.as_secs_f64()));
+    json.whole("accepted", counts.accepted);
+    json.whole("wakeups_wasted", counts.wasted);
+}
+
+fn queue(queue: &QueueView) -> String {
+    let told = (queue.limit > 0).then_some(queue);
+    let mut json = Object::new();
+    json.whole_or_null("waiting", told.map(|queue| queue.waiting));
+    json.whole_or_null("limit", told.map(|queue| queue.limit));
+    json.raw_or_null("waits", queue.ever.map(waits));
+    json.raw_or_null("waits_lately", queue.lately.map(waits));
+    json.number("mean_secs_by_length", queue.by_length.map(|mean| mean.as_secs_f64()));
+    json.end()
+}
+
+fn waits(waits: Waits) -> String {
+    let mut json = Object::new();
+    json.whole("asked", waits.asked);
+    json.number("median_secs", Some(waits.median.as_secs_f64()));
+    json.number("percentile_99_secs", Some(waits.percentile_99.as_secs_f64()));
+    json.number("longest_secs", Some(waits.longest.as_secs_f64()));
     json.end()
 }
 
@@ -158,12 +191,16 @@ impl Object {
     }
 
     fn whole_or_null(&mut self, key: &str, value: Option<impl Into<i128>>) {
-        self.raw(key, &value.map_or("null".to_owned(), |value| value.into().to_string()));
+        self.raw_or_null(key, value.map(|value| value.into().to_string()));
+    }
+
+    fn raw_or_null(&mut self, key: &str, value: Option<String>) {
+        self.raw(key, value.as_deref().unwrap_or("null"));
     }
 
     fn number(&mut self, key: &str, value: Option<f64>) {
         let value = value.filter(|value| value.is_finite());
-        self.raw(key, &value.map_or("null".to_owned(), |value| format!("{value:.3}")));
+        self.raw_or_null(key, value.map(|value| format!("{value:.3}")));
     }
 
     fn list(&mut self, key: &str, values: impl Iterator<Item = String>) {
@@ -218,7 +255,8 @@ mod tests {
             r#""requests_per_sec":50.000"#,
             r#""workers":{"busy":2,"idle":2,"W":1,"K":1,"_":2}"#,
             r#""parked":{"request":1,"response":2,"idle":8,"linger":1}"#,
-            r#""queue_waiting":3,"queue_limit":511"#,
+            r#""queue":{"waiting":3,"limit":511,"waits":{"asked":102,"median_secs":0.010,"#,
+            r#""waits_lately":{"asked":2,"#,
             r#""request":"GET /\u001b[31mred HTTP/1.1""#,
         ] {
             assert!(json.contains(part), "no {part} in {json}");

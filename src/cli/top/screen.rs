@@ -4,27 +4,34 @@
 //!   model, generation, life, uptime
 //!   rates with their history              three lines
 //!   workers, a letter each                two lines; in event two more for the connections that wait
-//!   gate and queue
+//!   gate                                  what happens before accept
+//!   queue                                 how many wait there, and for how long
 //!   children │ workers │ requests         what is left
 //!   keys
 //! ```
 //!
 //! Colours help the eye, letters carry the meaning: the picture is complete without colours.
 
+mod colours;
+mod help;
+mod panes;
+
 use herdgate_mpm::scoreboard::State;
-use herdgate_mpm::scoreboard::reader::{AtGate, Life};
+use herdgate_mpm::scoreboard::reader::Life;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Clear, Paragraph};
+use ratatui::widgets::Paragraph;
 
-use super::live::{App, Column, Pane};
+use super::live::App;
 use super::text;
-use super::view::{
-    self, ChildView, Rates, STATES, Standing, Told, View, bytes, escaped, grouped, lasted,
-    per_second, scaled,
-};
+use super::view::{Rates, View};
+use super::words::{self, bytes, grouped, lasted, per_second, scaled};
+use colours::{dim, state_style, state_word};
+use help::{draw_help, key_line};
+pub(super) use panes::lines;
+use panes::{draw_pane, tab_line};
 
 /// The labels at the left edge.
 const LABEL: usize = 13;
@@ -33,7 +40,7 @@ const LABEL: usize = 13;
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
     let view = &app.view;
     let parked_lines = if view.is_event() { 2 } else { 0 };
-    let [head, facts, _, rates, _, workers, parked, gate, _, tabs, pane, keys] =
+    let [head, facts, _, rates, _, workers, parked, gate, queue, _, tabs, pane, keys] =
         Layout::vertical([
             Constraint::Length(1),
             Constraint::Length(1),
@@ -42,6 +49,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
             Constraint::Length(1),
             Constraint::Length(2),
             Constraint::Length(parked_lines),
+            Constraint::Length(1),
             Constraint::Length(1),
             Constraint::Length(1),
             Constraint::Length(1),
@@ -55,6 +63,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
     frame.render_widget(Paragraph::new(worker_lines(view, workers.width.into())), workers);
     frame.render_widget(Paragraph::new(parked_lines_of(view, parked.width.into())), parked);
     frame.render_widget(gate_line(view), gate);
+    frame.render_widget(queue_line(view), queue);
     frame.render_widget(tab_line(app), tabs);
     draw_pane(frame, pane, app);
     frame.render_widget(key_line(app), keys);
@@ -63,25 +72,15 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
     }
 }
 
-/// How many lines the lower part has, headings left out.
-pub(super) fn lines(app: &App) -> usize {
-    match app.pane {
-        Pane::Children | Pane::Workers => app.view.children.len(),
-        Pane::Requests => app.view.children.iter().map(|child| child.requests_told.len()).sum(),
-    }
-}
-
-// --- the upper part ---
-
 fn draw_head(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let view = &app.view;
     let colour = life_colour(view.life);
     let bar = Style::new().bg(colour).fg(Color::Black).add_modifier(Modifier::BOLD);
     let generation = view.server.generation;
-    let left = format!(" herdgate top   {}, generation {generation}", view::model(view));
-    let mut right = view::life(view);
+    let left = format!(" herdgate top   {}, generation {generation}", words::model(view));
+    let mut right = words::life(view);
     if view.is_alive() {
-        right = format!("{right}, up {}", view::clock(view.uptime));
+        right = format!("{right}, up {}", words::clock(view.uptime));
     }
     if app.paused {
         right = format!("PAUSED   {right}");
@@ -222,278 +221,30 @@ fn legend(parts: &[(State, u32, &'static str)]) -> Line<'static> {
 }
 
 fn gate_line(view: &View) -> Line<'static> {
-    let mut spans = vec![label_span("gate"), Span::raw(text::gate(view))];
-    if let Some((waiting, limit)) = view.gate.queue {
-        let full = waiting * 2 > limit;
-        let style = if full { Style::new().fg(Color::Red) } else { Style::new() };
-        spans.push(Span::styled("   queue ", dim()));
-        spans.push(Span::styled(format!("{waiting} of {limit}"), style));
+    Line::from(vec![label_span("gate"), Span::raw(text::gate(view))])
+}
+
+/// How long one waits now, and the worst that anybody had to wait.
+fn queue_line(view: &View) -> Line<'static> {
+    let queue = &view.queue;
+    let full = queue.waiting * 2 > queue.limit;
+    let style = if full { Style::new().fg(Color::Red) } else { Style::new() };
+    let mut spans = vec![label_span("queue")];
+    spans.push(match queue.limit {
+        0 => Span::raw("unknown"),
+        limit => Span::styled(format!("{} of {limit}", queue.waiting), style),
+    });
+    if let Some(waits) = queue.lately {
+        spans.push(Span::styled("   wait ", dim()));
+        spans.push(Span::raw(lasted(waits.median)));
+        spans.push(Span::styled(", 99 % ", dim()));
+        spans.push(Span::raw(lasted(waits.percentile_99)));
+    }
+    if let Some(ever) = queue.ever {
+        spans.push(Span::styled("   longest ever ", dim()));
+        spans.push(Span::raw(lasted(ever.longest)));
     }
     Line::from(spans)
-}
-
-// --- the lower part ---
-
-fn tab_line(app: &App) -> Line<'static> {
-    let mut spans = vec![Span::raw(" ")];
-    for pane in Pane::ALL {
-        let style = if pane == app.pane {
-            Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED)
-        } else {
-            dim()
-        };
-        spans.push(Span::styled(pane.name(), style));
-        spans.push(Span::raw("   "));
-    }
-    let (above, all) = (app.scroll, lines(app));
-    if above > 0 {
-        spans.push(Span::styled(format!("from line {} of {all}", above + 1), dim()));
-    }
-    Line::from(spans)
-}
-
-fn draw_pane(frame: &mut Frame<'_>, area: Rect, app: &App) {
-    let (heading, lines) = match app.pane {
-        Pane::Children => (Some(child_heading(app)), child_lines(app)),
-        Pane::Workers => (None, worker_map(app, area.width.into())),
-        Pane::Requests => (Some(request_heading()), request_lines(app)),
-    };
-    let shown = heading.into_iter().chain(lines.into_iter().skip(app.scroll));
-    let shown: Vec<Line<'_>> = shown.take(area.height.into()).collect();
-    frame.render_widget(Paragraph::new(shown), area);
-}
-
-/// Columns of the children with their widths.
-fn columns(app: &App) -> [(Column, usize, &'static str); 7] {
-    let memory = if app.with_pss { "PSS" } else { "MEMORY" };
-    [
-        (Column::Pid, 8, "PID"),
-        (Column::Generation, 5, "GEN"),
-        (Column::Connections, 6, "CONN"),
-        (Column::Requests, 8, "REQ/S"),
-        (Column::Accepted, 8, "ACC/S"),
-        (Column::Cpu, 6, "CPU%"),
-        (Column::Memory, 9, memory),
-    ]
-}
-
-fn child_heading(app: &App) -> Line<'static> {
-    let mut spans = Vec::new();
-    for (column, width, name) in columns(app) {
-        if column == app.sort {
-            let arrow = if app.descending { '▼' } else { '▲' };
-            let style = Style::new().fg(Color::Cyan).add_modifier(Modifier::BOLD);
-            spans.push(Span::styled(format!("{:>width$}", format!("{arrow}{name}")), style));
-        } else {
-            spans.push(Span::styled(format!("{name:>width$}"), dim()));
-        }
-    }
-    let rest = if app.view.is_event() { "  LOOP%  JOBS WORKERS" } else { "  WORKERS" };
-    spans.push(Span::styled(rest, dim()));
-    Line::from(spans)
-}
-
-fn child_lines(app: &App) -> Vec<Line<'static>> {
-    app.sorted_children().into_iter().map(|child| child_line(app, child)).collect()
-}
-
-fn child_line(app: &App, child: &ChildView) -> Line<'static> {
-    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-    let percent = |share: f64| format!("{:.0}", share * 100.0);
-    let mut spans = Vec::new();
-    for (column, width, _) in columns(app) {
-        let text = match column {
-            Column::Pid => child.pid.to_string(),
-            Column::Generation => child.generation.to_string(),
-            Column::Connections => child.connections.to_string(),
-            Column::Requests => or_dash(child.request_rate.map(per_second)),
-            Column::Accepted => or_dash(child.accept_rate.map(per_second)),
-            Column::Cpu => or_dash(child.cpu.map(percent)),
-            Column::Memory => or_dash(child.memory.map(bytes)),
-        };
-        spans.push(Span::raw(format!("{text:>width$}")));
-    }
-    if app.view.is_event() {
-        let busy = or_dash(child.loop_busy.map(percent));
-        spans.push(Span::raw(format!("{busy:>7}{:>6}", child.jobs)));
-    }
-    let keeps_waiting = app.view.gate.keeps_waiting();
-    spans.push(Span::raw(match child.at_gate {
-        _ if !keeps_waiting => "  ",
-        AtGate::Away => "  ",
-        AtGate::Waiting => " \u{b7}",
-        AtGate::Inside => " \u{2192}",
-    }));
-    spans.extend(standing(child.standing));
-    spans.extend(letters(&child.states));
-    Line::from(spans)
-}
-
-/// Only what is out of the ordinary is worth a word.
-fn standing(standing: Standing) -> Option<Span<'static>> {
-    let colour = match standing {
-        Standing::Serving => return None,
-        Standing::Full => Color::Yellow,
-        Standing::Finishing => Color::Magenta,
-        Standing::Gone => Color::Red,
-    };
-    Some(Span::styled(format!("{} ", standing.word()), Style::new().fg(colour)))
-}
-
-/// A letter for each worker. Neighbours that do the same share a span.
-fn letters(states: &[State]) -> Vec<Span<'static>> {
-    states
-        .chunk_by(|a, b| a == b)
-        .map(|same| {
-            let text = same[0].letter().to_string().repeat(same.len());
-            Span::styled(text, state_style(same[0]))
-        })
-        .collect()
-}
-
-/// Children with one worker stand side by side; others have lines of their own.
-fn worker_map(app: &App, width: usize) -> Vec<Line<'static>> {
-    let children = app.sorted_children();
-    let room = width.saturating_sub(2).max(1);
-    if children.iter().all(|child| child.states.len() <= 1) {
-        let states: Vec<State> = children.iter().flat_map(|child| child.states.clone()).collect();
-        return states
-            .chunks(room)
-            .map(|row| Line::from([vec![Span::raw(" ")], letters(row)].concat()))
-            .collect();
-    }
-    let mut lines = Vec::new();
-    for child in children {
-        let room = room.saturating_sub(9).max(1);
-        for (nth, row) in child.states.chunks(room).enumerate() {
-            let pid = if nth == 0 { child.pid.to_string() } else { String::new() };
-            let label = Span::styled(format!("{pid:>8}  "), dim());
-            lines.push(Line::from([vec![label], letters(row)].concat()));
-        }
-    }
-    lines
-}
-
-fn request_heading() -> Line<'static> {
-    Line::styled(format!(" ST {:>9}  {:<15} {:<18} REQUEST", "AGO", "CLIENT", "HOST"), dim())
-}
-
-/// Those who work first, and among them whoever has done so for the longest time.
-fn request_lines(app: &App) -> Vec<Line<'static>> {
-    let mut told: Vec<&Told> =
-        app.view.children.iter().flat_map(|child| &child.requests_told).collect();
-    let is_idle = |told: &Told| !matches!(told.state, State::Writing | State::Reading);
-    told.sort_by_key(|told| (is_idle(told), std::cmp::Reverse(told.request_for)));
-    told.into_iter()
-        .map(|told| {
-            let words = &told.words;
-            Line::from(vec![
-                Span::styled(format!(" {}  ", told.state.letter()), state_style(told.state)),
-                Span::raw(format!("{:>9}  ", lasted(told.request_for))),
-                Span::raw(format!("{:<15} ", escaped(&words.client))),
-                Span::raw(format!("{:<18} ", escaped(&words.host))),
-                Span::raw(escaped(&words.request)),
-            ])
-        })
-        .collect()
-}
-
-// --- the last line, and help ---
-
-fn key_line(app: &App) -> Line<'static> {
-    let keys = [
-        ("q", "quit"),
-        ("space", if app.paused { "go on" } else { "pause" }),
-        ("tab", "view"),
-        ("\u{2190}\u{2192}", "sort"),
-        ("r", "turn"),
-        ("\u{2191}\u{2193}", "scroll"),
-        ("p", if app.with_pss { "RSS" } else { "PSS" }),
-        ("?", "help"),
-    ];
-    let mut spans = vec![Span::raw(" ")];
-    for (key, word) in keys {
-        spans.push(Span::styled(key, Style::new().add_modifier(Modifier::BOLD)));
-        spans.push(Span::styled(format!(" {word}   "), dim()));
-    }
-    Line::from(spans)
-}
-
-fn draw_help(frame: &mut Frame<'_>) {
-    let mut lines = vec![Line::from(vec![
-        Span::raw("workers  "),
-        Span::styled("a letter each, as in Apache's server-status", dim()),
-    ])];
-    for pair in STATES.chunks(2) {
-        let mut spans = vec![Span::raw("  ")];
-        for state in pair {
-            spans.push(Span::styled(state.letter().to_string(), state_style(*state)));
-            spans.push(Span::raw(format!("  {:<26}", state_word(*state))));
-        }
-        lines.push(Line::from(spans));
-    }
-    let words = [
-        "",
-        "in loops connections of the event model: they wait without a worker",
-        "gate     what stands before accept; contended: somebody was in the way;",
-        "         wasted: woken for a connection that another child had taken",
-        "queue    connections that the kernel holds until they are accepted",
-        "LOOP%    event: share of the time in which the loop did not wait",
-        "MEMORY   resident, shared pages counted in each child; p: their share (PSS)",
-        "\u{2192} \u{b7}      inside the gate, queued at it",
-        "",
-        "any key closes this",
-    ];
-    lines.extend(words.into_iter().map(Line::from));
-    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
-    let area = centred(frame.area(), 78, height);
-    frame.render_widget(Clear, area);
-    frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(" help ")), area);
-}
-
-fn centred(area: Rect, width: u16, height: u16) -> Rect {
-    let (width, height) = (width.min(area.width), height.min(area.height));
-    Rect {
-        x: area.x + (area.width - width) / 2,
-        y: area.y + (area.height - height) / 2,
-        width,
-        height,
-    }
-}
-
-// --- words and colours ---
-
-fn state_word(state: State) -> &'static str {
-    match state {
-        State::Dead => "nobody",
-        State::Starting => "starting",
-        State::Ready => "idle",
-        State::Reading => "reading",
-        State::Writing => "writing",
-        State::KeepAlive => "keep-alive",
-        State::Logging => "logging",
-        State::Dns => "looking up a name",
-        State::Closing => "closing",
-        State::Graceful => "finishing",
-        State::Retiring => "retiring",
-    }
-}
-
-fn state_style(state: State) -> Style {
-    match state {
-        State::Dead | State::Ready => dim(),
-        State::Starting => Style::new(),
-        State::Reading => Style::new().fg(Color::Cyan),
-        State::Writing => Style::new().fg(Color::Green).add_modifier(Modifier::BOLD),
-        State::KeepAlive => Style::new().fg(Color::Blue),
-        State::Logging | State::Dns => Style::new().fg(Color::Yellow),
-        State::Closing => Style::new().fg(Color::Magenta),
-        State::Graceful | State::Retiring => Style::new().fg(Color::Red),
-    }
-}
-
-fn dim() -> Style {
-    Style::new().fg(Color::DarkGray)
 }
 
 fn label_span(label: &str) -> Span<'static> {
@@ -544,7 +295,8 @@ mod tests {
                 " pid 100   2 children   30.0 MB   127.0.0.1:8080",
                 " workers        2 of 4    WK__",
                 "             W 1 writing  K 1 keep-alive  _ 2 idle",
-                " gate        exclusive, 0 % of wakeups wasted   queue 3 of 511",
+                " gate        exclusive, 0 % of wakeups wasted",
+                " queue       3 of 511   wait 10 ms, 99 % 10 ms   longest ever 10 ms",
                 " children   workers   requests",
                 "     101    1     1      50      10   100  10.0 MB  W_",
                 "     102    1     1       0      10     0  10.0 MB  finishing K_",

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use herdgate_mpm::scoreboard::reader::AtGate;
 
-use super::view::{self, ChildView, View, bytes, escaped, grouped, lasted, per_second, scaled};
+use super::queue::{QueueView, Waits};
+use super::view::{ChildView, View};
+use super::words::{self, bytes, escaped, grouped, lasted, per_second, scaled};
 
 /// All of it, line by line.
 pub(super) fn render(view: &View) -> String {
@@ -57,9 +59,7 @@ pub(super) fn render(view: &View) -> String {
         );
     }
     line("gate", gate(view));
-    if let Some((waiting, limit)) = view.gate.queue {
-        line("queue", format!("{waiting} of {limit}"));
-    }
+    line("queue", queue(&view.queue));
     if let Some(memory) = view.memory {
         line("memory", bytes(memory));
     }
@@ -72,12 +72,12 @@ fn server(view: &View) -> String {
     let server = &view.server;
     format!(
         "{}, {}, pid {}, generation {}, {} {}",
-        view::life(view),
-        view::model(view),
+        words::life(view),
+        words::model(view),
         server.pid,
         server.generation,
         if view.is_alive() { "up" } else { "after" },
-        view::clock(view.uptime)
+        words::clock(view.uptime)
     )
 }
 
@@ -97,16 +97,37 @@ pub(super) fn gate(view: &View) -> String {
     if gate.keeps_waiting() {
         let _ = write!(text, ", {} inside, {} waiting", gate.inside, gate.waiting);
     }
-    if gate.keeps_waiting() && gate.acquisitions > 0 {
-        let _ = write!(text, ", {} contended", percent(gate.contended, gate.acquisitions));
+    let counts = gate.counts();
+    if gate.keeps_waiting() && counts.acquisitions > 0 {
+        let _ = write!(text, ", {} contended", percent(counts.contended, counts.acquisitions));
     }
-    if gate.contended > 0 {
-        let mean = gate.waited / u32::try_from(gate.contended).unwrap_or(u32::MAX);
+    if counts.contended > 0 {
+        let mean = counts.waited / u32::try_from(counts.contended).unwrap_or(u32::MAX);
         let _ = write!(text, ", {} µs a wait", grouped(mean.as_micros().try_into().unwrap_or(0)));
     }
-    if gate.accepted + gate.wasted > 0 {
-        let wakeups = gate.accepted + gate.wasted;
-        let _ = write!(text, ", {} of wakeups wasted", percent(gate.wasted, wakeups));
+    if counts.accepted + counts.wasted > 0 {
+        let wakeups = counts.accepted + counts.wasted;
+        let _ = write!(text, ", {} of wakeups wasted", percent(counts.wasted, wakeups));
+    }
+    text
+}
+
+/// How many wait, and for how long.
+fn queue(queue: &QueueView) -> String {
+    let mut text = match queue.limit {
+        0 => "unknown".to_owned(),
+        limit => format!("{} of {limit}", queue.waiting),
+    };
+    let told = |waits: Waits| {
+        let [median, most, longest] =
+            [waits.median, waits.percentile_99, waits.longest].map(lasted);
+        format!("{median}, 99 % {most}, longest {longest}")
+    };
+    if let Some(lately) = queue.lately {
+        let _ = write!(text, "; wait now {}", told(lately));
+    }
+    if let Some(ever) = queue.ever {
+        let _ = write!(text, "; since the start {}", told(ever));
     }
     text
 }
@@ -194,7 +215,8 @@ mod tests {
             "workers      2 busy, 2 idle  W 1  K 1  _ 2",
             "parked       1 request, 2 response, 8 keep-alive, 1 closing, 0 jobs",
             "gate         exclusive, 0 % of wakeups wasted",
-            "queue        3 of 511",
+            "queue        3 of 511; wait now 10 ms, 99 % 10 ms, longest 10 ms; \
+             since the start 10 ms, 99 % 10 ms, longest 10 ms",
             "     101    1 serving      12       50       10   100  10.0 MB  W_",
             "       7 W      4.0 s 203.0.113.7     www.example.org:80   GET /\\u{1b}[31mred HTTP/1.1",
         ] {

@@ -14,6 +14,9 @@ use herdgate_mpm::scoreboard::reader::{
     AtGate, Child, Description, Life, Parked, Server, Slot, Snapshot,
 };
 
+use super::gate::GateView;
+use super::queue::QueueView;
+
 /// One look: the scoreboard, and what the kernel knows about the processes that it names.
 #[derive(Clone, Debug)]
 pub(super) struct Look {
@@ -69,6 +72,8 @@ pub(super) struct View {
     pub(super) jobs: u32,
     /// What happens before accept.
     pub(super) gate: GateView,
+    /// Connections that wait to be accepted.
+    pub(super) queue: QueueView,
     /// Memory of all its processes, if they live.
     pub(super) memory: Option<u64>,
     /// The children that there are.
@@ -151,36 +156,6 @@ impl Workers {
             Some((_, count)) => *count += 1,
             None => self.counts.push((state, 1)),
         }
-    }
-}
-
-/// What happens before accept, all children together.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct GateView {
-    /// What the gate is; empty if the server does not tell.
-    pub(super) kind: String,
-    /// Children queued at it.
-    pub(super) waiting: u32,
-    /// Children let in.
-    pub(super) inside: u32,
-    /// Times that a child went in.
-    pub(super) acquisitions: u64,
-    /// Times that a child had to wait for it.
-    pub(super) contended: u64,
-    /// All waits together.
-    pub(super) waited: Duration,
-    /// Times that a child was woken for a connection and found none.
-    pub(super) wasted: u64,
-    /// Connections accepted by the present children.
-    pub(super) accepted: u64,
-    /// Connections in the kernel's queues, and how many there may be; `None` if nobody has looked.
-    pub(super) queue: Option<(u32, u32)>,
-}
-
-impl GateView {
-    /// Whether children queue at it. Where they do not, each that waits for a connection is inside.
-    pub(super) fn keeps_waiting(&self) -> bool {
-        !matches!(self.kind.as_str(), "" | "none" | "exclusive")
     }
 }
 
@@ -299,7 +274,8 @@ impl View {
             workers,
             parked: sum_parked(&children),
             jobs: children.iter().map(|child| child.jobs).sum(),
-            gate: gate_view(now, &present),
+            gate: GateView::of(now, before),
+            queue: QueueView::of(now, before),
             memory: memory.reduce(|a, b| a + b),
             server,
             children,
@@ -363,7 +339,7 @@ impl Process {
 }
 
 /// Slots outlive their workers, so those of free places count.
-fn totals(snapshot: &Snapshot) -> Totals {
+pub(super) fn totals(snapshot: &Snapshot) -> Totals {
     let mut totals = Totals::default();
     for slot in snapshot.children.iter().flat_map(|child| &child.slots) {
         totals.requests += slot.requests;
@@ -382,26 +358,6 @@ fn sum_parked(children: &[ChildView]) -> Parked {
         sum.linger += child.parked.linger;
     }
     sum
-}
-
-fn gate_view(look: &Look, present: &[&Child]) -> GateView {
-    let at = |place| {
-        let there = present.iter().filter(|child| child.at_gate == place).count();
-        u32::try_from(there).unwrap_or(u32::MAX)
-    };
-    let gates = || present.iter().filter_map(|child| child.gate.as_ref());
-    let server = &look.snapshot.server;
-    GateView {
-        kind: look.snapshot.gate.clone(),
-        waiting: at(AtGate::Waiting),
-        inside: at(AtGate::Inside),
-        acquisitions: gates().map(|gate| gate.acquisitions).sum(),
-        contended: gates().map(|gate| gate.contended).sum(),
-        waited: gates().map(|gate| gate.waited).sum(),
-        wasted: present.iter().map(|child| child.wakeups_wasted).sum(),
-        accepted: present.iter().map(|child| child.accepted).sum(),
-        queue: (server.queue_limit > 0).then_some((server.queue_waiting, server.queue_limit)),
-    }
 }
 
 fn child_view(child: &Child, now: &Look, before: Option<&Look>) -> ChildView {
@@ -502,108 +458,12 @@ fn told_by(slot: &Slot, now: &Look) -> Option<Told> {
     })
 }
 
-// --- how things are written ---
-
-/// Only what every terminal shows as it is: clients choose these words.
-pub(super) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\\' => out.push_str("\\\\"),
-            ' '..='~' => out.push(character),
-            other => out.extend(other.escape_unicode()),
-        }
-    }
-    out
-}
-
-/// `1,234`
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (nth, digit) in digits.chars().enumerate() {
-        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// `12.3 MB`: four characters and a unit, by thousands.
-#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub(super) fn bytes(number: u64) -> String {
-    scaled(number as f64)
-}
-
-/// `12.3 MB`, of a number that need not be whole.
-pub(super) fn scaled(number: f64) -> String {
-    const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
-    let (mut number, mut unit) = (number, 0);
-    while number >= 999.5 && unit + 1 < UNITS.len() {
-        number /= 1000.0;
-        unit += 1;
-    }
-    let digits = if unit == 0 || number >= 99.95 { 0 } else { 1 };
-    format!("{number:.digits$} {}", UNITS[unit])
-}
-
-/// `812` or `0.4`: a rate, with a digit behind the point where it is small.
-pub(super) fn per_second(number: f64) -> String {
-    if number == 0.0 || number >= 9.95 {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded")]
-        return grouped(number.round() as u64);
-    }
-    format!("{number:.1}")
-}
-
-/// `3 d 02:14:05`, `02:14:05`, `14:05`
-pub(super) fn clock(time: Duration) -> String {
-    let secs = time.as_secs();
-    let (days, hours, minutes, secs) = (secs / 86_400, secs / 3600 % 24, secs / 60 % 60, secs % 60);
-    match (days, hours) {
-        (0, 0) => format!("{minutes:02}:{secs:02}"),
-        (0, _) => format!("{hours:02}:{minutes:02}:{secs:02}"),
-        _ => format!("{days} d {hours:02}:{minutes:02}:{secs:02}"),
-    }
-}
-
-/// `1.2 s`, `45 ms`: how long something has lasted.
-pub(super) fn lasted(time: Duration) -> String {
-    match time.as_millis() {
-        ms @ 0..1000 => format!("{ms} ms"),
-        1000..60_000 => format!("{:.1} s", time.as_secs_f64()),
-        _ => clock(time),
-    }
-}
-
-/// The server's life in a few words.
-pub(super) fn life(view: &View) -> String {
-    use herdgate_mpm::scoreboard::Stage;
-    match view.life {
-        Life::Well => match view.server.stage {
-            Stage::Starting => "starting".to_owned(),
-            Stage::Serving | Stage::Over => "serving".to_owned(),
-            Stage::Finishing => "finishing".to_owned(),
-        },
-        Life::Silent(time) => format!("silent for {}", lasted(time)),
-        Life::Dead => match view.silence {
-            Some(silence) => format!("DEAD, last seen {} ago", lasted(silence)),
-            None => "DEAD".to_owned(),
-        },
-        Life::Over => "stopped".to_owned(),
-    }
-}
-
-/// The model's name.
-pub(super) fn model(view: &View) -> String {
-    view.server.model.map_or_else(|| "unknown model".to_owned(), |model| model.to_string())
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use herdgate_mpm::Moment;
+    use herdgate_mpm::gate::waits;
     use herdgate_mpm::scoreboard::Stage;
+    use herdgate_mpm::scoreboard::reader::Queue;
 
     use super::*;
 
@@ -659,6 +519,10 @@ pub(super) mod tests {
             children[0].loop_waited_ms = 600 * secs;
         }
         children[1].finishing = true;
+        // One in ten is asked, and has waited a little.
+        let mut waits = vec![0; waits::BUCKETS];
+        waits[waits::bucket(Duration::from_millis(12))] = secs;
+        children[0].queue = Some(Queue { asked: secs, waits, ..Queue::default() });
         let server = Server {
             pid: 100,
             start_ticks: 5,
@@ -741,32 +605,5 @@ pub(super) mod tests {
         assert_eq!(View::of(&look, None).children[0].standing, Standing::Serving);
         look.life = Life::Dead;
         assert_eq!(View::of(&look, None).children[0].standing, Standing::Gone);
-    }
-
-    #[test]
-    fn what_clients_choose_cannot_move_the_cursor() {
-        assert_eq!(escaped("GET /\u{1b}[2J\u{202e}\\"), r"GET /\u{1b}[2J\u{202e}\\");
-    }
-
-    #[test]
-    fn numbers_are_short_and_readable() {
-        assert_eq!(grouped(1_234_567), "1,234,567");
-        assert_eq!(grouped(123), "123");
-        for (number, expected) in [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1500, "1.5 kB"),
-            (999_999, "1.0 MB"),
-            (123_456_789, "123 MB"),
-        ] {
-            assert_eq!(bytes(number), expected);
-        }
-        assert_eq!((per_second(0.0), per_second(0.44)), ("0".to_owned(), "0.4".to_owned()));
-        assert_eq!(per_second(12_431.4), "12,431");
-        for (secs, expected) in
-            [(65, "01:05"), (3_600, "01:00:00"), (3 * 86_400 + 8_045, "3 d 02:14:05")]
-        {
-            assert_eq!(clock(Duration::from_secs(secs)), expected);
-        }
     }
 }
