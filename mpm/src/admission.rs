@@ -11,8 +11,8 @@ use sys::net::Peer;
 use crate::child::Child;
 use crate::gate::{Entered, Pass, Wakeups};
 use crate::listen::ListenerId;
-use crate::scoreboard::{ASKED_EVERY, add};
-use crate::{ChildNotice, Service, Socket};
+use crate::scoreboard::{QueueRecord, add};
+use crate::{ChildNotice, Moment, Service, Socket};
 
 /// A connection that nobody serves yet.
 #[derive(Debug)]
@@ -148,8 +148,8 @@ pub(crate) fn accept<S: Service>(child: &Child<'_, S>, id: ListenerId) -> Option
         Ok((fd, peer)) => {
             let earlier = child.accepted.fetch_add(1, Relaxed);
             add(&child.record().accepted, 1);
-            if earlier.is_multiple_of(ASKED_EVERY) && matches!(peer, Peer::Inet(_)) {
-                note_wait(child, &fd);
+            if matches!(peer, Peer::Inet(_)) {
+                note_wait(child.queue_record(), &fd, earlier);
             }
             let socket = Socket::new(fd);
             Some(Admitted::Connection(NewConnection { socket, peer, listener: id }))
@@ -160,10 +160,14 @@ pub(crate) fn accept<S: Service>(child: &Child<'_, S>, id: ListenerId) -> Option
     }
 }
 
-/// Notes how long a connection had to wait for us. The kernel knows, since it has made the socket.
-fn note_wait<S: Service>(child: &Child<'_, S>, socket: &OwnedFd) {
-    if let Ok(wait) = sys::net::waited_in_queue(socket.as_fd()) {
-        child.queue_record().left_after(wait);
+/// Notes how long a connection had to wait for us, if it is one of those that are asked. The kernel knows, since it has
+/// made the socket.
+fn note_wait(record: &QueueRecord, socket: &OwnedFd, earlier: u64) {
+    let now = Moment::now();
+    if record.is_asked(earlier, now)
+        && let Ok(wait) = sys::net::waited_in_queue(socket.as_fd())
+    {
+        record.left_after(wait, now);
     }
 }
 

@@ -49,7 +49,7 @@ pub use gate::GateRecord;
 pub use global::{Global, Stage};
 pub(crate) use label::Label;
 pub(crate) use queue::QueueLook;
-pub use queue::{ASKED_EVERY, QueueRecord};
+pub use queue::QueueRecord;
 pub use slot::{Slot, SlotWriter, State};
 
 /// The scoreboard of a running server, seen from one of its own processes.

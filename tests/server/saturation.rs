@@ -3,9 +3,6 @@
 use crate::support::Site;
 use crate::support::client::{Client, head};
 
-/// As many as it takes to have one of them asked how long it has waited.
-const QUEUED: usize = 16;
-
 #[test]
 fn saturation_is_said_with_the_time_that_clients_wait() {
     for model in ["prefork", "worker"] {
@@ -13,13 +10,13 @@ fn saturation_is_said_with_the_time_that_clients_wait() {
         let mut kept = server.client();
         assert_eq!(kept.get("/").status, 200);
         // The only worker waits for the next request of this client, and everybody else waits for the worker.
-        let mut queued: Vec<Client> = (0..QUEUED).map(|_| server.client()).collect();
+        let queued: Vec<Client> = (0..4).map(|_| server.client()).collect();
         let begun = server.wait_for_error("all workers are busy");
         assert!(begun.contains("1 in keep-alive"), "{begun}");
         assert!(begun.contains("connections queue, and nobody was let in meanwhile"), "{begun}");
         assert!(begun.contains("a shorter KeepAliveTimeout"), "{begun}");
         drop(kept);
-        for client in &mut queued {
+        for mut client in queued {
             client.send(head("GET", "/", &["Connection: close"]));
             assert_eq!(client.receive("GET").status, 200);
         }

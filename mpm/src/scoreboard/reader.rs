@@ -135,7 +135,7 @@ mod tests {
         board.children()[1].pid.store(42, Relaxed);
         board.children()[1].parked_idle.store(7, Relaxed);
         board.gates()[1].entered_after(Duration::from_micros(5));
-        board.queues()[1].left_after(Duration::from_millis(3));
+        board.queues()[1].left_after(Duration::from_millis(3), moment(100));
         board.set_label(Label::Gate, "exclusive");
         let writer = board.writer(1, 2);
         writer.started(5, moment(100));

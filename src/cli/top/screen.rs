@@ -234,11 +234,18 @@ fn queue_line(view: &View) -> Line<'static> {
         0 => Span::raw("unknown"),
         limit => Span::styled(format!("{} of {limit}", queue.waiting), style),
     });
-    if let Some(waits) = queue.lately {
-        spans.push(Span::styled("   wait ", dim()));
-        spans.push(Span::raw(lasted(waits.median)));
-        spans.push(Span::styled(", 99 % ", dim()));
-        spans.push(Span::raw(lasted(waits.percentile_99)));
+    match (queue.lately, queue.by_length) {
+        (Some(waits), _) => {
+            spans.push(Span::styled("   wait ", dim()));
+            spans.push(Span::raw(lasted(waits.median)));
+            spans.push(Span::styled(", 99 % ", dim()));
+            spans.push(Span::raw(lasted(waits.percentile_99)));
+        }
+        (None, Some(mean)) if !mean.is_zero() => {
+            spans.push(Span::styled("   wait about ", dim()));
+            spans.push(Span::raw(lasted(mean)));
+        }
+        _ => {}
     }
     if let Some(ever) = queue.ever {
         spans.push(Span::styled("   longest ever ", dim()));
@@ -295,7 +302,7 @@ mod tests {
                 " pid 100   2 children   30.0 MB   127.0.0.1:8080",
                 " workers        2 of 4    WK__",
                 "             W 1 writing  K 1 keep-alive  _ 2 idle",
-                " gate        exclusive, 0 % of wakeups wasted",
+                " gate        exclusive, 0 % woken in vain",
                 " queue       3 of 511   wait 10 ms, 99 % 10 ms   longest ever 10 ms",
                 " children   workers   requests",
                 "     101    1     1      50      10   100  10.0 MB  W_",

@@ -1,6 +1,7 @@
 //! `herdgate top --once`: the view as plain text, for people without a terminal and for scripts that grep.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use herdgate_mpm::scoreboard::reader::AtGate;
 
@@ -99,17 +100,25 @@ pub(super) fn gate(view: &View) -> String {
     }
     let counts = gate.counts();
     if gate.keeps_waiting() && counts.acquisitions > 0 {
-        let _ = write!(text, ", {} contended", percent(counts.contended, counts.acquisitions));
+        let _ = write!(text, ", {} had to wait", percent(counts.contended, counts.acquisitions));
     }
     if counts.contended > 0 {
         let mean = counts.waited / u32::try_from(counts.contended).unwrap_or(u32::MAX);
-        let _ = write!(text, ", {} µs a wait", grouped(mean.as_micros().try_into().unwrap_or(0)));
+        let _ = write!(text, " {}", briefly(mean));
     }
-    if counts.accepted + counts.wasted > 0 {
-        let wakeups = counts.accepted + counts.wasted;
-        let _ = write!(text, ", {} of wakeups wasted", percent(counts.wasted, wakeups));
+    let wakeups = counts.accepted + counts.wasted;
+    if wakeups > 0 && (counts.wasted > 0 || !gate.keeps_waiting()) {
+        let _ = write!(text, ", {} woken in vain", percent(counts.wasted, wakeups));
     }
     text
+}
+
+/// As [`lasted`], of what may be a matter of microseconds.
+fn briefly(time: Duration) -> String {
+    match time.as_micros() {
+        micros @ 0..1000 => format!("{micros} µs"),
+        _ => lasted(time),
+    }
 }
 
 /// How many wait, and for how long.
@@ -123,8 +132,14 @@ fn queue(queue: &QueueView) -> String {
             [waits.median, waits.percentile_99, waits.longest].map(lasted);
         format!("{median}, 99 % {most}, longest {longest}")
     };
-    if let Some(lately) = queue.lately {
-        let _ = write!(text, "; wait now {}", told(lately));
+    match (queue.lately, queue.by_length) {
+        (Some(lately), _) => {
+            let _ = write!(text, "; wait now {}", told(lately));
+        }
+        (None, Some(mean)) if !mean.is_zero() => {
+            let _ = write!(text, "; wait now about {}", lasted(mean));
+        }
+        _ => {}
     }
     if let Some(ever) = queue.ever {
         let _ = write!(text, "; since the start {}", told(ever));
@@ -214,7 +229,7 @@ mod tests {
             "sent         2.0 MB/s, 204 MB in all",
             "workers      2 busy, 2 idle  W 1  K 1  _ 2",
             "parked       1 request, 2 response, 8 keep-alive, 1 closing, 0 jobs",
-            "gate         exclusive, 0 % of wakeups wasted",
+            "gate         exclusive, 0 % woken in vain",
             "queue        3 of 511; wait now 10 ms, 99 % 10 ms, longest 10 ms; \
              since the start 10 ms, 99 % 10 ms, longest 10 ms",
             "     101    1 serving      12       50       10   100  10.0 MB  W_",

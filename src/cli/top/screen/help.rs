@@ -45,9 +45,10 @@ pub(super) fn draw_help(frame: &mut Frame<'_>) {
     let words = [
         "",
         "in loops connections of the event model: they wait without a worker",
-        "gate     what stands before accept; contended: somebody was in the way;",
-        "         wasted: woken for a connection that another child had taken",
-        "queue    connections that the kernel holds until they are accepted",
+        "gate     what stands before accept; had to wait: somebody was in the way;",
+        "         woken in vain: for a connection that another child had taken",
+        "queue    connections that the kernel holds until they are accepted; wait: how",
+        "         long half of them did in the last second, and one in a hundred",
         "LOOP%    event: share of the time in which the loop did not wait",
         "MEMORY   resident, shared pages counted in each child; p: their share (PSS)",
         "\u{2192} \u{b7}      inside the gate, queued at it",
