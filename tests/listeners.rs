@@ -18,7 +18,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -29,7 +29,7 @@ use nix::sys::signal::Signal;
 use support::client::{Client, head};
 use support::command::{herdgate, run_with};
 use support::processes::{clients_of, freeze, is_alive};
-use support::{MODELS, PATIENCE, Server, Site, noise, taken_port, wait_for, wait_until};
+use support::{MODELS, PATIENCE, Server, Site, noise, skipped, taken_port, wait_for, wait_until};
 
 // --- socket files ---
 
@@ -64,6 +64,18 @@ on_every_mpm!(
         assert!(!path.exists());
     }
 );
+
+#[test]
+fn a_socket_file_belongs_to_whom_its_line_names() {
+    if !nix::unistd::Uid::effective().is_root() {
+        return skipped("giving a file away takes root");
+    }
+    let conf = "Listen unix:ROOT/web.sock mode=0620 owner=#12345 group=#54321";
+    let server = Site::new("event").conf(conf).start();
+    let found = fs::metadata(server.path("web.sock")).unwrap();
+    assert_eq!((found.uid(), found.gid()), (12345, 54321));
+    assert_eq!(found.permissions().mode() & 0o777, 0o620);
+}
 
 #[test]
 fn a_server_in_the_background_removes_its_socket_file_too() {
@@ -248,6 +260,61 @@ impl Load {
     fn end(&self) {
         self.over.store(true, Relaxed);
     }
+}
+
+// --- addresses ---
+
+#[test]
+fn a_bare_port_is_for_both_families_and_an_ipv6_address_for_its_own() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return skipped("there is no IPv6 here");
+    }
+    let server = Site::new("event").conf("Listen 0\nListen [::1]:0\nListen [::]:0").start();
+    let ports: Vec<u16> = server.addresses().iter().map(SocketAddr::port).collect();
+    let [_, bare, one, all] = ports[..] else { panic!("{:?}", server.addresses()) };
+    let is_served = |address: &str, port: u16| {
+        let address = format!("{address}:{port}").parse().unwrap();
+        Client::try_connect(address).is_ok_and(|mut client| client.get("/").status == 200)
+    };
+    assert!(is_served("127.0.0.1", bare) && is_served("[::1]", bare));
+    assert!(!is_served("127.0.0.1", one) && is_served("[::1]", one));
+    assert!(!is_served("127.0.0.1", all) && is_served("[::1]", all), "as it is written");
+}
+
+#[test]
+fn an_address_within_one_that_is_taken_is_refused_by_name() {
+    let server = Site::new("event").start();
+    let port = server.address().port();
+    for line in [format!("Listen {port}"), format!("Listen 0.0.0.0:{port}")] {
+        let said = run_with(&Site::new("event").conf(&line).write_conf(), &["-D", "FOREGROUND"]);
+        assert_eq!(said.code, Some(1));
+        assert!(said.stderr.contains("Address already in use"), "{}", said.stderr);
+        assert!(said.stderr.contains(&format!(":{port}")), "{}", said.stderr);
+    }
+}
+
+#[test]
+fn the_kernel_has_the_queue_and_the_buffers_that_were_asked_for() {
+    let conf = "ListenBacklog 17\nSendBufferSize 30000\nReceiveBufferSize 20000";
+    let mut server = Site::new("event").conf(conf).start();
+    let filter = format!("sport = :{}", server.address().port());
+    // What the kernel tells anybody who asks, and no socket of ours.
+    let listener = || {
+        let output = Command::new("ss").args(["-H", "-tlnm", &filter]).output().ok()?;
+        Some(
+            String::from_utf8_lossy(&output.stdout)
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" "),
+        )
+    };
+    let Some(told) = listener() else { return skipped("there is no ss(8) here") };
+    assert!(told.starts_with("LISTEN 0 17 "), "{told}");
+    assert!(told.contains(",rb40000,") && told.contains(",tb60000,"), "{told}");
+    server.rewrite_conf("ListenBacklog 33\nSendBufferSize 40000\nReceiveBufferSize 20000");
+    server.graceful_restart();
+    let told = listener().unwrap();
+    assert!(told.starts_with("LISTEN 0 33 ") && told.contains(",tb80000,"), "{told}");
 }
 
 // --- what the kernel does for us ---

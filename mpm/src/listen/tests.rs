@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
+
 use super::*;
 use crate::Moment;
 
@@ -60,6 +62,64 @@ fn a_port_in_use_is_named_and_never_shared_by_accident() {
             assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
             assert!(error.to_string().contains(&taken.to_string()), "{error}");
         }
+    }
+}
+
+#[test]
+fn places_that_overlap_are_refused_whatever_their_order_and_buckets() {
+    // Bound, and not listening: nobody else is given the port, and who may share an address with it can have it.
+    let reserve = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    reserve.set_reuse_address(true).unwrap();
+    reserve.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    let port = reserve.local_addr().unwrap().as_socket().unwrap().port();
+    let all_of_v4 = ListenSpec::from(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
+    let (all, one) = (ListenSpec::at(Place::Any(port)), loopback(port));
+    for buckets in [1, 3] {
+        let options = ListenOptions { buckets, ..ListenOptions::default() };
+        let bind = |specs: &[ListenSpec]| Listeners::bind(specs, options, &Listeners::default());
+        for pair in [[&all_of_v4, &one], [&all, &one], [&all, &all_of_v4]] {
+            for [first, second] in [pair, [pair[1], pair[0]]] {
+                let error = bind(&[first.clone(), second.clone()]).unwrap_err();
+                assert_eq!(error.spec, *second, "the first one was free");
+                assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
+            }
+        }
+        let other_address = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), port)).into();
+        assert_eq!(
+            bind(&[one.clone(), other_address]).unwrap().sockets().count(),
+            2 * usize::from(buckets)
+        );
+    }
+}
+
+#[test]
+fn every_socket_of_a_group_has_the_options_and_so_have_its_connections() {
+    let options = ListenOptions {
+        backlog: 17,
+        buckets: 2,
+        send_buffer: Some(30_000),
+        receive_buffer: Some(20_000),
+    };
+    let listeners = Listeners::bind(&[loopback(0)], options, &Listeners::default()).unwrap();
+    let (_, clients) = queues_after(&listeners, 20);
+    for listener in listeners.sockets() {
+        assert_eq!(listener.queue().unwrap().limit, 17);
+        let (connection, _) = sys::net::accept(listener.as_fd()).unwrap();
+        let connection = Socket::from(connection);
+        for socket in [&listener.socket, &connection] {
+            // The kernel doubles what it is told, for its own bookkeeping. socket(7).
+            assert_eq!(socket.send_buffer_size().unwrap(), 60_000);
+            assert_eq!(socket.recv_buffer_size().unwrap(), 40_000);
+            assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
+            assert!(socket.nonblocking().unwrap());
+        }
+    }
+    drop(clients);
+    let more = ListenOptions { backlog: 33, send_buffer: Some(40_000), ..options };
+    let kept = Listeners::bind(&[loopback(0)], more, &listeners).unwrap();
+    for listener in kept.sockets() {
+        assert_eq!(listener.queue().unwrap().limit, 33, "a kept socket takes what is new");
+        assert_eq!(listener.socket.send_buffer_size().unwrap(), 80_000);
     }
 }
 
