@@ -401,6 +401,30 @@ fn serves_sockets_that_systemd_has_opened_and_leaves_them_open() {
 }
 
 #[test]
+fn systemd_starts_the_server_when_the_first_client_comes() {
+    const LAUNCHER: &str = "/usr/bin/systemd-socket-activate";
+    if !Path::new(LAUNCHER).exists() {
+        return skipped("there is no systemd-socket-activate(1) here");
+    }
+    let site = Site::new("event").conf("Listen unix:ROOT/web.sock");
+    let path = site.root().join("web.sock");
+    let mut command = Command::new(LAUNCHER);
+    command.arg("-l").arg(&path).args(["--fdname=web", herdgate()]).stdin(Stdio::null());
+    let first_client = {
+        let path = path.clone();
+        support::thread(move || {
+            wait_until("systemd listens", || UnixStream::connect(&path).is_ok());
+            ask(&path)
+        })
+    };
+    let mut server = site.start_by(command);
+    assert!(first_client.join().unwrap().unwrap().starts_with("HTTP/1.1 200 "));
+    server.signal(Signal::SIGTERM);
+    server.wait_for_the_end();
+    assert!(path.exists(), "it is systemd's");
+}
+
+#[test]
 fn a_socket_that_no_line_asks_for_is_named() {
     let tcp = taken_port();
     let address = tcp.local_addr().unwrap();
