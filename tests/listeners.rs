@@ -154,7 +154,10 @@ on_every_mpm!(
         wait_until("all are logged", || server.text("logs/pids").lines().count() == 20);
         let log = server.text("logs/pids");
         let servers: HashSet<&str> = log.lines().collect();
-        assert!(servers.len() >= 3, "{servers:?}");
+        assert!(
+            servers.len() >= 2,
+            "whatever the kernel has dealt, not all to one bucket: {servers:?}"
+        );
     }
 );
 

@@ -18,7 +18,7 @@ use support::client::head;
 use support::command::{Said, run};
 use support::fuse::{Held, SlowFolder};
 use support::processes::freeze;
-use support::{Server, noise, skipped, wait_until};
+use support::{Server, noise, skipped, wait_for, wait_until};
 
 /// `herdgate top -f CONF` with these arguments, without a wait for rates.
 fn top(server: &Server, arguments: &[&str]) -> Said {
@@ -48,7 +48,12 @@ fn scoreboard(server: &Server) -> std::path::PathBuf {
 on_every_mpm!(a_running_server_is_seen_by_its_file, |server| {
     assert_eq!(server.get("/").status, 200);
     assert_eq!(server.get("/missing").status, 404);
-    let once = top(&server, &["--once"]);
+    // A supervisor that gets no processor for some seconds looks as if it hung.
+    let once = wait_for(|| {
+        let once = top(&server, &["--once"]);
+        once.stdout.starts_with("server       serving, ").then_some(once)
+    });
+    let once = once.expect("it serves");
     assert_eq!(once.code, Some(0), "{once:?}");
     let first = once.stdout.lines().next().unwrap();
     let pid = server.pid();
@@ -58,11 +63,15 @@ on_every_mpm!(a_running_server_is_seen_by_its_file, |server| {
     );
     assert!(once.stdout.contains(&format!("listening on {}", server.address())));
     assert!(once.stdout.contains("requests     2 in all"), "{}", once.stdout);
-    let json = top(&server, &["--json"]).stdout;
-    assert_eq!(value(&json, "life"), "\"well\"");
+    let json = wait_for(|| {
+        let json = top(&server, &["--json"]).stdout;
+        let serving = json.matches("\"standing\":\"serving\"").count();
+        let is_whole = value(&json, "life") == "\"well\"" && serving == server.children().len();
+        is_whole.then_some(json)
+    });
+    let json = json.expect("it is well, and all of its children are seen");
     assert_eq!(value(&json, "model"), format!("\"{}\"", server.model()));
     assert_eq!(value(&json, "requests"), "2");
-    assert_eq!(json.matches("\"standing\":\"serving\"").count(), server.children().len());
     assert!(value(&json, "memory_bytes").parse::<u64>().unwrap() > 1_000_000);
 });
 

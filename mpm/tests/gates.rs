@@ -126,25 +126,27 @@ fn ask(address: SocketAddr, patience: Duration) -> std::io::Result<()> {
     stream.read_exact(&mut [0])
 }
 
-/// Kills all who stand inside, and sees to it that the service goes on within a second.
+/// Kills all who stand inside, and sees to it that the service goes on: always, and within a second.
 ///
-/// A machine that is busy with other things can take a second for nothing, so the patience is had three times; a gate
-/// that stays shut fails them all.
+/// A machine that is busy with other things can take a second for nothing, but not so many times in a row.
 fn check_survives(model: &str, gate: &str, inside: usize) {
     const WITHIN: Duration = Duration::from_secs(1);
-    let goes_on = (0..3).any(|_| {
+    const TRIES: usize = 20;
+    let in_time = (0..TRIES).any(|_| {
         let server = Server::start(model, gate);
         let children = server.once_queued(inside);
+        let start = Instant::now();
         for holder in children.iter().filter(|child| child.at_gate == AtGate::Inside) {
             kill(Pid::from_raw(holder.pid), Signal::SIGKILL).unwrap();
         }
-        let goes_on = server.addresses.iter().all(|address| ask(*address, WITHIN).is_ok());
-        if goes_on {
-            server.once_queued(inside); // No place was lost, and none was won.
+        for address in &server.addresses {
+            ask(*address, PATIENCE).unwrap_or_else(|error| panic!("{model} {gate}: {error}"));
         }
-        goes_on
+        let in_time = start.elapsed() < WITHIN;
+        server.once_queued(inside); // No place was lost, and none was won.
+        in_time
     });
-    assert!(goes_on, "{model} {gate}");
+    assert!(in_time, "{model} {gate}");
 }
 
 #[test]
