@@ -56,7 +56,8 @@ pub(super) fn freeze(draft: Draft) -> Result<Loaded, Diagnostics> {
     if diagnostics.has_errors() {
         return Err(diagnostics);
     }
-    Ok(Loaded { config: Config { server, hosts, table }, warnings: diagnostics })
+    let config = Config { server, hosts, table, outline: draft.outline };
+    Ok(Loaded { config, warnings: diagnostics })
 }
 
 struct Findings {

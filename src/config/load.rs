@@ -22,6 +22,7 @@ use herdgate_conf::{
 use regex::bytes::Regex;
 
 use super::apache;
+use super::changes::Outline;
 use super::geometry::Model;
 use super::{DirSettings, HostSettings, ServerSettings, Source};
 use crate::modules::authz_core::{self, Group};
@@ -40,6 +41,7 @@ pub(super) struct Draft {
     pub(super) definitions: Definitions,
     pub(super) diagnostics: Vec<Diagnostic>,
     pub(super) sources: Sources,
+    pub(super) outline: Outline,
 }
 
 /// The main server or a virtual host, as written.
@@ -69,6 +71,11 @@ pub(super) fn load(source: &Source) -> Draft {
     let runtime_dir = reading.runtime_dir.unwrap_or_else(|| PathBuf::from("logs"));
     // A relative ServerRoot is relative to where the server was started, and must survive `chdir`.
     let root = std::path::absolute(&reading.server_root).unwrap_or(reading.server_root);
+    let model = modules.model.unwrap_or(Model::Event);
+    let mut outline = Outline::new(&reading.tree, &reading.sources);
+    outline.add_setting("LoadModule", &format!("mpm_{model}_module"));
+    outline.add_setting("ServerRoot", &root.to_string_lossy());
+    outline.add_setting("DefaultRuntimeDir", &runtime_dir.to_string_lossy());
     let server = ServerSettings {
         runtime_dir: root.join(runtime_dir),
         runtime_dir_is_written,
@@ -87,12 +94,13 @@ pub(super) fn load(source: &Source) -> Draft {
     let Loader { server, hosts, diagnostics, .. } = loader;
     Draft {
         server,
-        model: modules.model.unwrap_or(Model::Event),
+        model,
         main,
         hosts,
         definitions: reading.definitions,
         diagnostics,
         sources: reading.sources,
+        outline,
     }
 }
 

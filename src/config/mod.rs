@@ -13,6 +13,7 @@
 //!   somebody wrote to protect something must not be skipped.
 
 mod apache;
+pub mod changes;
 mod folder;
 mod freeze;
 pub mod geometry;
@@ -40,6 +41,7 @@ use crate::modules::mpm_common::{Gate, ListenAddress, SpawnPolicy};
 use crate::route::alias::{self, Mapped, Unmapped};
 use crate::route::hosts::{HostIndex, HostTable};
 use crate::route::walk::{MergeCache, Walk};
+use changes::Outline;
 use geometry::Geometry;
 use memory::MemoryPlan;
 
@@ -67,6 +69,8 @@ pub struct Config {
     pub hosts: Vec<Host>,
     /// Which host a request is for.
     pub table: HostTable,
+    /// What its text says, so that a reload can tell what it has changed.
+    pub outline: Outline,
 }
 
 /// What is set once for the whole server.
