@@ -428,6 +428,27 @@ fn systemd_starts_the_server_when_the_first_client_comes() {
 }
 
 #[test]
+fn a_socket_of_systemd_that_a_reload_drops_is_there_for_the_next_one() {
+    let tcp = taken_port();
+    let address = tcp.local_addr().unwrap();
+    let listen = format!("Listen {address}");
+    let command = activated(tcp.into(), None);
+    let mut server = Site::new("event").conf(&listen).start_by(command);
+    assert_eq!(Client::connect(address).get("/").status, 200);
+    server.rewrite_conf("");
+    server.graceful_restart_to_the_end();
+    let line = server.wait_for_error("no Listen line asks for it any more");
+    assert!(line.contains(&format!("{address} comes from systemd")), "{line}");
+    server.upgrade();
+    server.wait_for_the_first_process();
+    let mut patient = Client::connect(address);
+    patient.send(head("GET", "/", &[]));
+    server.rewrite_conf(&listen);
+    server.graceful_restart();
+    assert_eq!(patient.receive("GET").status, 200, "who has waited meanwhile is served");
+}
+
+#[test]
 fn a_socket_that_no_line_asks_for_is_named() {
     let tcp = taken_port();
     let address = tcp.local_addr().unwrap();

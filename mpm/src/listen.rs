@@ -12,6 +12,7 @@
 //! - Always non-blocking: O_NONBLOCK belongs to the open file, which all processes share, so it is set once and never
 //!   changed. Close-on-exec from birth.
 //! - A reload keeps the socket of every place that stays, so that its queue of connections is not touched.
+//! - A socket that was lent to us and that no line asks for any more stays open, unused: a later reload can take it up.
 //! - The sockets of one address form a group (SO_REUSEPORT), and the kernel puts each new connection into the queue of
 //!   one of them. Who sees which socket is decided by [`Listeners::bucket`].
 //! - Nobody else can join: a second server on the same port fails to start, as it should. The first socket of an address
@@ -65,6 +66,8 @@ pub struct Listeners {
 #[derive(Debug, Default)]
 struct All {
     lines: Vec<Line>,
+    /// Lent to us, and no line asks for them any more. A later one may: we could not get them again.
+    unclaimed: Vec<Line>,
     draining: Vec<Arc<Listener>>,
     buckets: usize,
     remarks: Vec<Remark>,
@@ -82,41 +85,55 @@ impl Listeners {
         former: &Self,
     ) -> Result<Self, BindError> {
         let options = options.into();
-        let mut taken = vec![false; former.all.lines.len()];
+        let mut taken = vec![false; former.known().count()];
+        let kept: Vec<Option<&Line>> =
+            specs.iter().map(|spec| former.find(&spec.place, &mut taken)).collect();
         let mut remarks = Vec::new();
-        let mut lines = Vec::with_capacity(specs.len());
-        for spec in specs {
-            let kept = former.find(&spec.place, &mut taken);
-            let line = Line::open(spec, kept, &options, &mut remarks)
+        let mut lines: Vec<Option<Line>> = specs.iter().map(|_| None).collect();
+        // First what may well fail: the sockets that are kept are in use, and stay as they are until the others are had.
+        let mut order: Vec<usize> = (0..specs.len()).collect();
+        order.sort_by_key(|number| kept[*number].is_some());
+        for number in order {
+            let spec = &specs[number];
+            let line = Line::open(spec, kept[number], &options, &mut remarks)
                 .map_err(|source| BindError { spec: spec.clone(), source })?;
-            lines.push(line);
+            lines[number] = Some(line);
         }
-        Ok(Self::of_lines(lines, remarks))
+        let unclaimed: Vec<Line> = former
+            .known()
+            .zip(taken)
+            .filter(|(_, taken)| !taken)
+            .filter_map(|(line, _)| line.as_it_was_lent())
+            .collect();
+        remarks.extend(unclaimed.iter().map(Line::remark_unclaimed));
+        let lines = lines.into_iter().flatten().collect();
+        Ok(Self::of_lines(lines, unclaimed, remarks))
     }
 
-    fn of_lines(lines: Vec<Line>, mut remarks: Vec<Remark>) -> Self {
+    fn of_lines(lines: Vec<Line>, unclaimed: Vec<Line>, mut remarks: Vec<Remark>) -> Self {
         // Each socket of a group says the same.
         let mut said = HashSet::new();
         remarks.retain(|remark| said.insert(remark.to_string()));
         let draining = lines.iter().flat_map(|line| &line.sockets[line.live..]);
         let draining = draining.map(|member| Arc::clone(&member.listener)).collect();
         let buckets = lines.iter().map(|line| line.live).max().unwrap_or(1);
-        Self { all: Arc::new(All { lines, draining, buckets, remarks }), bucket: 0 }
+        Self { all: Arc::new(All { lines, unclaimed, draining, buckets, remarks }), bucket: 0 }
     }
 
     /// The line that has this place already. A second line with port 0 wants a port of its own, not the first one's.
     fn find(&self, place: &Place, taken: &mut [bool]) -> Option<&Line> {
-        let free = |number: &usize| !taken[*number];
-        let lines = &self.all.lines;
-        let same = (0..lines.len()).filter(free).find(|number| lines[*number].place == *place);
-        let number = same.or_else(|| {
-            let meets = |line: &Line| {
-                line.first().lender().is_some() && place.is_met_by(&line.first().address)
-            };
-            (0..lines.len()).filter(free).find(|number| meets(&lines[*number]))
+        let free = || self.known().enumerate().filter(|(number, _)| !taken[*number]);
+        let same = free().find(|(_, line)| line.place == *place);
+        let (number, line) = same.or_else(|| {
+            free().find(|(_, line)| line.is_lent() && place.is_met_by(&line.first().address))
         })?;
         taken[number] = true;
-        Some(&lines[number])
+        Some(line)
+    }
+
+    /// All lines that a later generation may take up.
+    fn known(&self) -> impl Iterator<Item = &Line> {
+        self.all.lines.iter().chain(&self.all.unclaimed)
     }
 
     /// A new generation begins, in the process that calls: new connections are dealt to its buckets. What only the

@@ -24,7 +24,7 @@ pub(super) fn open(spec: &ListenSpec) -> io::Result<Listener> {
         }
         Place::Exact(address) => open_tcp(*address, true),
         Place::Unix(path) => {
-            let (socket, file) = unix::bind(path, spec.access)?;
+            let (socket, file) = unix::bind(path)?;
             Ok(Listener::new(socket, Address::Unix(path.clone()), Some(file)))
         }
     }

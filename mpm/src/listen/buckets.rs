@@ -109,6 +109,24 @@ impl Line {
         &self.sockets[0].listener
     }
 
+    pub(super) fn is_lent(&self) -> bool {
+        self.first().lender().is_some()
+    }
+
+    /// The sockets that somebody has lent to us, without our own beside them; none if there are none.
+    pub(super) fn as_it_was_lent(&self) -> Option<Self> {
+        let mut sockets = self.sockets.clone();
+        sockets.retain(|member| member.listener.lender().is_some());
+        sockets.iter_mut().for_each(|member| member.draining_since = None);
+        let live = sockets.len();
+        (live > 0).then(|| Self { place: self.place.clone(), sockets, live })
+    }
+
+    pub(super) fn remark_unclaimed(&self) -> Remark {
+        let lender = self.first().lender().unwrap_or_default().to_owned();
+        Remark::Unclaimed { address: self.first().address.clone(), lender }
+    }
+
     /// Lets further sockets of ours have the same address, from now on.
     fn share_address(&self) -> io::Result<()> {
         let first = self.first();

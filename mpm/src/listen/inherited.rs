@@ -89,21 +89,23 @@ impl Listeners {
                 None => lines.push(line(place_of(&listener.address), Member::new(listener))),
             }
         }
-        Ok(Self::of_lines(lines, Vec::new()))
+        Ok(Self::of_lines(lines, Vec::new(), Vec::new()))
     }
 
     /// What a successor must know of them, and their descriptors. [`from_description`](Self::from_description) reads it.
     pub(crate) fn described(&self) -> (String, Vec<BorrowedFd<'_>>) {
         let mut text = String::new();
-        for (number, line) in self.all.lines.iter().enumerate() {
+        let mut descriptors = Vec::new();
+        for (number, line) in self.known().enumerate() {
             for member in &line.sockets {
+                descriptors.push(member.listener.as_fd());
                 let fd = member.listener.as_fd().as_raw_fd();
                 let role = if member.draining_since.is_none() { "live" } else { "draining" };
                 let whose = if member.listener.lender().is_some() { "lent" } else { "ours" };
                 text.push_str(&format!("{number} {fd} {role} {whose} {}\n", line.place));
             }
         }
-        (text, self.sockets().map(Listener::as_fd).collect())
+        (text, descriptors)
     }
 
     /// Adopts what a predecessor has described. They stay its own until [`take_over`](Self::take_over).
@@ -127,7 +129,7 @@ impl Listeners {
                 None => lines.push(line(parsed.place, member)),
             }
         }
-        Ok(Self::of_lines(lines, Vec::new()))
+        Ok(Self::of_lines(lines, Vec::new(), Vec::new()))
     }
 }
 

@@ -119,6 +119,11 @@ impl Listener {
             let secs = if spec.wait_for_data { WAIT_FOR_DATA_SECS } else { 0 };
             sys::net::set_defer_accept(self.as_fd(), secs)?;
         }
+        if let (Some(path), Some(file), None) = (self.address.path(), self.duty.file, self.lender())
+            && FileId::of(path).is_ok_and(|present| present == file)
+        {
+            unix::set_access(path, spec.access)?;
+        }
         // Said again for a kept socket: its queue takes the new length.
         self.socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
         if let Ok(ListenQueue { limit, .. }) = self.queue()

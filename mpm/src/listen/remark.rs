@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::spec::{ListenSpec, Place};
+use super::spec::{Address, ListenSpec, Place};
 
 /// What is no failure, and should be known.
 #[derive(Debug)]
@@ -21,6 +21,13 @@ pub enum Remark {
         directive: &'static str,
         /// Why.
         error: io::Error,
+    },
+    /// No line asks any more for a socket that was lent to us. It stays open, and whoever connects to it waits.
+    Unclaimed {
+        /// Which one.
+        address: Address,
+        /// Who has lent it.
+        lender: String,
     },
     /// A place has fewer buckets than were asked for.
     FewerBuckets {
@@ -43,6 +50,10 @@ impl fmt::Display for Remark {
             Self::BufferSize { directive, error } => {
                 write!(f, "{directive} could not be set: {error}")
             }
+            Self::Unclaimed { address, lender } => write!(
+                f,
+                "{address} comes from {lender}, and no Listen line asks for it any more: clients wait there in vain"
+            ),
             Self::FewerBuckets { place, buckets: 1, error } => {
                 write!(f, "no further listener buckets for {place}, using one: {error}")
             }

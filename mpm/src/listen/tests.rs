@@ -194,7 +194,7 @@ fn a_bucket_that_has_drained_is_closed_and_one_where_somebody_waits_is_not() {
             member.draining_since =
                 member.draining_since.map(|_| Moment::from_start(Duration::ZERO));
         }
-        Listeners::of_lines(lines, Vec::new())
+        Listeners::of_lines(lines, Vec::new(), Vec::new())
     };
     let one = long_ago(&bind(&[loopback(0)], 1, &three));
     let same = bind(&[loopback(0)], 1, &one);
@@ -219,6 +219,66 @@ fn what_a_reload_gives_up_refuses_at_once_though_children_hold_it() {
     none.close_others(&first);
     assert!(TcpStream::connect(address).is_err());
     drop(held_by_a_child);
+}
+
+#[test]
+fn what_was_lent_and_dropped_stays_open_and_is_found_again() {
+    let made = bind(&[loopback(0)], 2, &Listeners::default());
+    let place = Place::Exact(address(&made));
+    let again = |listener: &Listener| {
+        let socket = listener.socket.try_clone().unwrap();
+        Listener::new(socket, listener.address().clone(), None)
+    };
+    let mut members: Vec<Member> = made.sockets().map(|it| Member::new(again(it))).collect();
+    let lent = Arc::get_mut(&mut members[0].listener).unwrap();
+    lent.duty.lender = Some("systemd".to_owned());
+    lent.duty.is_ours.store(false, Relaxed);
+    // The second socket is our own, beside the lent one.
+    let line = Line { place: place.clone(), sockets: members, live: 2 };
+    let first = Listeners::of_lines(vec![line], Vec::new(), Vec::new());
+    let lent = first.sockets().next().unwrap();
+
+    let without = bind(&[loopback(0)], 1, &first);
+    without.take_effect();
+    without.close_others(&first);
+    let said = without.remarks()[0].to_string();
+    assert!(said.contains("systemd, and no Listen line asks for it any more"), "{said}");
+    assert_eq!(without.sockets().count(), 1);
+    let later = bind(&[loopback(0)], 1, &without);
+    let (handed, descriptors) = later.described();
+    assert_eq!(descriptors.len(), 2, "a successor gets it, too: {handed}");
+    let again = bind(&[ListenSpec::at(place)], 1, &later);
+    assert!(again.sockets().any(|socket| std::ptr::eq(socket, lent)));
+    assert!(again.remarks().is_empty());
+    let _client = TcpStream::connect(address(&again)).unwrap();
+}
+
+#[test]
+fn a_kept_socket_file_gets_its_new_rights() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let spec = |mode| ListenSpec {
+        access: FileAccess { mode, ..FileAccess::default() },
+        ..ListenSpec::at(Place::Unix(path.clone()))
+    };
+    let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    let first = bind(&[spec(0o600)], 1, &Listeners::default());
+    assert_eq!(mode(), 0o600);
+    let second = bind(&[spec(0o620)], 1, &first);
+    assert_eq!(mode(), 0o620);
+    second.close_others(&first);
+    assert!(path.exists());
+}
+
+#[test]
+fn a_reload_that_fails_leaves_the_sockets_that_it_would_have_kept_as_they_were() {
+    let taken = bind(&[loopback(0)], 1, &Listeners::default());
+    let first = bind(&[loopback(0)], 1, &Listeners::default());
+    let options = ListenOptions { backlog: 3, ..ListenOptions::default() };
+    let taken = ListenSpec::at(Place::Exact(address(&taken)));
+    Listeners::bind(&[loopback(0), taken], options, &first).unwrap_err();
+    assert_eq!(first.get(ListenerId(0)).queue().unwrap().limit, 64);
 }
 
 #[test]

@@ -23,8 +23,8 @@ impl FileId {
     }
 }
 
-/// Makes a socket file. Nobody can connect before it listens, and by then it has its rights.
-pub(super) fn bind(path: &Path, access: FileAccess) -> io::Result<(Socket, FileId)> {
+/// Makes a socket file. Nobody can connect before it listens, and by then it must have its [rights](set_access).
+pub(super) fn bind(path: &Path) -> io::Result<(Socket, FileId)> {
     let address = SockAddr::unix(path)?;
     let socket = new_socket()?;
     match socket.bind(&address) {
@@ -34,19 +34,16 @@ pub(super) fn bind(path: &Path, access: FileAccess) -> io::Result<(Socket, FileI
         }
         result => result?,
     }
-    let made = FileId::of(path)?;
-    let result =
-        fs::set_permissions(path, fs::Permissions::from_mode(access.mode)).and_then(|()| {
-            if access.owner.is_none() && access.group.is_none() {
-                return Ok(());
-            }
-            std::os::unix::fs::lchown(path, access.owner, access.group)
-        });
-    if let Err(error) = result {
-        remove(path, made);
-        return Err(error);
+    Ok((socket, FileId::of(path)?))
+}
+
+/// Says who may connect.
+pub(super) fn set_access(path: &Path, access: FileAccess) -> io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(access.mode))?;
+    if access.owner.is_none() && access.group.is_none() {
+        return Ok(());
     }
-    Ok((socket, made))
+    std::os::unix::fs::lchown(path, access.owner, access.group)
 }
 
 /// Removes what a server that crashed has left behind. A socket that somebody listens on stays, and so does a file
@@ -87,13 +84,13 @@ mod tests {
     fn a_stale_file_is_replaced_and_a_living_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
-        let access = FileAccess { mode: 0o620, ..FileAccess::default() };
-        let (first, id) = bind(&path, access).unwrap();
+        let (first, id) = bind(&path).unwrap();
+        set_access(&path, FileAccess { mode: 0o620, ..FileAccess::default() }).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o620);
         first.listen(4).unwrap();
-        assert_eq!(bind(&path, access).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(bind(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(first);
-        let (second, other) = bind(&path, access).unwrap();
+        let (second, other) = bind(&path).unwrap();
         second.listen(4).unwrap();
         remove(&path, FileId { inode: id.inode + other.inode, ..id });
         assert!(path.exists(), "not the one that was meant");
@@ -106,10 +103,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("precious");
         fs::write(&path, "text").unwrap();
-        let error = bind(&path, FileAccess::default()).unwrap_err();
+        let error = bind(&path).unwrap_err();
         assert!(error.to_string().contains("no socket"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "text");
         let long = folder.path().join("x".repeat(200));
-        assert!(bind(&long, FileAccess::default()).is_err(), "a socket's name is short");
+        assert!(bind(&long).is_err(), "a socket's name is short");
     }
 }
