@@ -1,12 +1,14 @@
 //! # program: the web server around the process models
 //!
 //! ```text
-//!   load ─▶ Config ─▶ Logs, Listeners ─▶ Plan ─▶ mpm::run ─┬─ Program::prepare: the same again, for a reload
+//!   load ─▶ Config ─▶ Logs, Listeners ─▶ Plan ─▶ mpm::run ─┬─ Program::prepare: the same again, for a reload (reload)
 //!                                                          └─ Program::notice: what happens, into the error log
 //! ```
 //!
 //! - A reload is a transaction: everything that can fail comes first, and a failure changes nothing.
 //! - What happens is said in Apache's words and with its numbers, since people and scripts look for them.
+
+mod reload;
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -56,6 +58,12 @@ pub struct WebProgram {
     announced: Vec<Address>,
     listeners: Listeners,
     gate: GateKind,
+    /// The scoreboard's file, for the server's life.
+    scoreboard: Option<PathBuf>,
+    /// Whom the children become where the configuration does not say.
+    owner: Option<Credentials>,
+    /// What was prepared, until it is in force.
+    next: Option<reload::Next>,
 }
 
 /// How the server stands in its surroundings.
@@ -69,6 +77,8 @@ pub struct Surroundings {
     pub handover: Option<Handover>,
     /// Where its pid is written.
     pub pid_file: Option<PathBuf>,
+    /// Whom the children become where the configuration does not say.
+    pub owner: Option<Credentials>,
 }
 
 /// All of a generation, ready to serve.
@@ -88,6 +98,8 @@ pub fn prepare(config: Config, present: &Listeners, on_terminal: bool) -> Result
     settings.on_terminal = on_terminal;
     settings.scoreboard = scoreboard::place(&config.server);
     settings.credentials = credentials(&config)?;
+    let logs = Logs::open(&config)
+        .map_err(|error| format!("AH00091: {error}\nAH00015: Unable to open logs"))?;
     let listeners =
         Listeners::bind(&settings.listen, settings.listen_options, present).map_err(|error| {
             let code = error.source.raw_os_error().unwrap_or(0);
@@ -97,8 +109,6 @@ pub fn prepare(config: Config, present: &Listeners, on_terminal: bool) -> Result
              no listening sockets available, shutting down"
             )
         })?;
-    let logs = Logs::open(&config)
-        .map_err(|error| format!("AH00091: {error}\nAH00015: Unable to open logs"))?;
     // What the kernel offers is found out once, before the children are forked.
     let _ = sys::probe::probes();
     let server = Arc::new(Server::new(Arc::new(config), logs));
@@ -109,6 +119,27 @@ pub fn prepare(config: Config, present: &Listeners, on_terminal: bool) -> Result
     }
     let service = Arc::new(WebService::new(Arc::clone(&server), listeners.clone()));
     Ok(Prepared { plan: Plan { service, settings, listeners }, server })
+}
+
+/// A child needs a descriptor for each connection, one more for each file on its way, and some for itself. What is
+/// answered are words for people, if fewer can be had.
+pub fn raise_descriptor_limit(mpm: &Mpm) -> Option<String> {
+    const OWN: u64 = 64;
+    let geometry = &mpm.geometry;
+    let threads = u64::from(geometry.threads_per_child);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small factor")]
+    let per_thread = 2 * (geometry.async_factor.ceil().max(1.0) as u64 + 1);
+    let children = u64::from(geometry.server_limit) * 2; // The supervisor holds a pipe for each.
+    let want = (threads * per_thread).max(children)
+        + OWN
+        + mpm.listen.len() as u64 * (u64::from(mpm.buckets) + 1);
+    match sys::process::raise_descriptor_limit(want) {
+        Ok(have) if have >= want => None,
+        Ok(have) => {
+            Some(format!("descriptor limit is {have}, and the configuration may need {want}"))
+        }
+        Err(error) => Some(format!("descriptor limit: {error}")),
+    }
 }
 
 /// An operating system error in words, without Rust's "(os error N)".
@@ -134,6 +165,9 @@ impl WebProgram {
             announced: Vec::new(),
             listeners: prepared.plan.listeners.clone(),
             gate: prepared.plan.settings.gate,
+            scoreboard: prepared.plan.settings.scoreboard.clone(),
+            owner: surroundings.owner,
+            next: None,
         }
     }
 
@@ -266,10 +300,16 @@ impl WebProgram {
         match end {
             End::Killed { signal, core } => {
                 let name = Signal::try_from(signal).map_or("unknown signal", signal_words);
-                let core = if core { ", possible coredump" } else { "" };
+                let (number, core) = match &self.server.config.server.mpm.core_dump_directory {
+                    _ if !core => ("AH00052", String::new()),
+                    None => ("AH00052", ", possible coredump".to_owned()),
+                    Some(folder) => {
+                        ("AH00051", format!(", possible coredump in {}", folder.display()))
+                    }
+                };
                 let main = self.server.logs.main();
                 main.at(Level::Notice, "core").say(format_args!(
-                    "AH00052: child pid {pid} exit signal {name} ({signal}){core}"
+                    "{number}: child pid {pid} exit signal {name} ({signal}){core}"
                 ));
             }
             End::Exited(code) => self.say(
@@ -293,20 +333,7 @@ impl mpm::Program for WebProgram {
     }
 
     fn prepare(&mut self, present: &Listeners) -> Result<Plan<WebService>, String> {
-        let loaded = (self.loader)().map_err(|mistakes| mistakes.to_string())?;
-        for warning in loaded.warnings.to_string().lines() {
-            self.say(Level::Warn, format_args!("{warning}"));
-        }
-        let prepared = prepare(loaded.config, present, self.on_terminal)?;
-        let file = |server: &Server| server.config.server.mpm.scoreboard_file.clone();
-        if file(&prepared.server) != file(&self.server) {
-            self.notice(Notice::NeedsFullRestart("ScoreBoardFile"));
-        }
-        self.server = prepared.server;
-        self.listeners = prepared.plan.listeners.clone();
-        self.gate = prepared.plan.settings.gate;
-        log_panics(&self.server);
-        Ok(prepared.plan)
+        self.prepare_next(present)
     }
 
     fn notice(&mut self, notice: Notice<'_>) {
@@ -353,7 +380,9 @@ impl mpm::Program for WebProgram {
                     format_args!("process {pid} has taken over, shutting down gracefully"),
                 );
             }
+            Notice::Reloaded { kept } => self.reloaded(kept),
             Notice::ReloadFailed(why) => {
+                self.next = None;
                 self.manager.ready();
                 for line in why.lines() {
                     self.say(Level::Error, format_args!("{line}"));
@@ -363,12 +392,6 @@ impl mpm::Program for WebProgram {
                     format_args!(
                         "the new configuration cannot be used: the old one stays in force"
                     ),
-                );
-            }
-            Notice::NeedsFullRestart(what) => {
-                self.say(
-                    Level::Warn,
-                    format_args!("{what} cannot change while the server runs: stop and start it"),
                 );
             }
             Notice::GracefulStop(signal) => {

@@ -61,7 +61,7 @@ pub use job::{JobHandle, JobPanicked};
 pub use listen::{ListenOptions, ListenSpec, ListenerId, Listeners};
 pub use maintenance::Load;
 pub use saturation::{QueueWaits, Work};
-pub use settings::{Model, Settings, SpawnPolicy};
+pub use settings::{Kept, Model, Settings, SpawnPolicy};
 pub use socket::{More, Socket};
 pub use supervisor::{ChildNotice, Notice, Plan, Program, StartError, run, run_single, serve};
 pub use turn::{Buffers, Turn};

@@ -97,6 +97,24 @@ pub struct Settings {
     pub on_terminal: bool,
 }
 
+/// A setting that was asked for, and that only another start of the server can give.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its name: a directive's, where there is one.
+    pub name: &'static str,
+    /// What the configuration says.
+    pub asked: String,
+    /// What stays in force.
+    pub stays: String,
+}
+
+impl Kept {
+    /// What was asked for, and what stays, as people write it.
+    pub fn new(name: &'static str, asked: impl fmt::Display, stays: impl fmt::Display) -> Self {
+        Self { name, asked: asked.to_string(), stays: stays.to_string() }
+    }
+}
+
 impl Settings {
     /// Sane settings for a model, with Apache's defaults for its numbers, listening nowhere.
     #[must_use]
@@ -132,6 +150,42 @@ impl Settings {
         }
     }
 
+    /// Takes over what cannot change while the server runs, since the scoreboard's shape hangs on it, and says what was
+    /// asked for otherwise.
+    pub(crate) fn keep_what_is_fixed(&mut self, present: &Self) -> Vec<Kept> {
+        let asked = self.clone();
+        if asked.model != present.model {
+            // The numbers of another model mean other things: the present ones stay as well.
+            self.model = present.model;
+            self.start_children = present.start_children;
+            self.min_spare = present.min_spare;
+            self.max_spare = present.max_spare;
+            self.threads_per_child = present.threads_per_child;
+            self.max_children = present.max_children;
+        }
+        (self.server_limit, self.thread_limit) = (present.server_limit, present.thread_limit);
+        self.threads_per_child = self.threads_per_child.min(self.thread_limit);
+        self.max_children = self.max_children.min(self.server_limit);
+        if asked.model != present.model {
+            return vec![Kept::new("the process model", asked.model, self.model)];
+        }
+        [
+            ("ServerLimit", asked.server_limit, self.server_limit),
+            ("ThreadLimit", asked.thread_limit, self.thread_limit),
+            ("ThreadsPerChild", asked.threads_per_child, self.threads_per_child),
+            ("MaxRequestWorkers", asked.workers(), self.workers()),
+        ]
+        .into_iter()
+        .filter(|(_, asked, stays)| asked != stays)
+        .map(|(name, asked, stays)| Kept::new(name, asked, stays))
+        .collect()
+    }
+
+    /// `MaxRequestWorkers`
+    fn workers(&self) -> u32 {
+        self.max_children.saturating_mul(self.threads_per_child)
+    }
+
     /// What no caller may contradict, since the scoreboard's places hang on it: limits are limits, and everything
     /// there must be one of is there.
     pub(crate) fn make_consistent(&mut self) {
@@ -161,5 +215,40 @@ impl Settings {
     #[must_use]
     pub fn child_slots(&self) -> u32 {
         self.server_limit * 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_scoreboard_hangs_on_stays_and_is_named() {
+        let present = Settings::new(Model::Event);
+        let mut next = present.clone();
+        assert_eq!(next.keep_what_is_fixed(&present), []);
+        (next.server_limit, next.max_children) = (40, 40);
+        (next.thread_limit, next.threads_per_child) = (200, 100);
+        let kept = next.keep_what_is_fixed(&present);
+        assert_eq!(
+            kept,
+            [
+                Kept::new("ServerLimit", 40, 16),
+                Kept::new("ThreadLimit", 200, 64),
+                Kept::new("ThreadsPerChild", 100, 64),
+                Kept::new("MaxRequestWorkers", 4000, 1024),
+            ]
+        );
+        assert_eq!((next.max_children, next.threads_per_child), (16, 64));
+    }
+
+    #[test]
+    fn another_model_keeps_the_numbers_of_the_present_one() {
+        let present = Settings::new(Model::Event);
+        let mut next = Settings::new(Model::Prefork);
+        let kept = next.keep_what_is_fixed(&present);
+        assert_eq!(kept, [Kept::new("the process model", "prefork", "event")]);
+        assert_eq!((next.model, next.threads_per_child, next.max_children), (Model::Event, 25, 16));
+        assert_eq!((next.min_spare, next.start_children), (75, 3));
     }
 }

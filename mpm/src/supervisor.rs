@@ -26,6 +26,7 @@ mod births;
 mod deaths;
 mod notice;
 mod queues;
+mod single;
 mod succession;
 mod upkeep;
 
@@ -42,16 +43,16 @@ use sys::process::Pid;
 use sys::signals::{Signal, SignalFd, SignalSet};
 
 pub use notice::{ChildNotice, Notice, StartError};
+pub use single::run_single;
 
 use crate::demand::Demand;
-use crate::gate::{Gate, GateKind};
+use crate::gate::Gate;
 use crate::listen::{Listeners, Overflow};
 use crate::maintenance::{Load, SpawnRates};
 use crate::saturation::Saturation;
 use crate::scoreboard::{QueueLook, Scoreboard, Stage};
 use crate::upgrade::{self, Successor};
 use crate::{Moment, Service, Settings};
-use births::child_main;
 use upkeep::{FIT_EVERY, LoopClock};
 
 /// How often the number of children is looked at.
@@ -148,6 +149,7 @@ pub fn run<P: Program>(program: P, first: Plan<P::Service>) -> Result<(), StartE
         queue_before: None,
         next_fitting: Moment::now() + FIT_EVERY,
         loop_clocks: vec![LoopClock::default(); places],
+        wanted_at_first: 0,
         idle_by_bucket: Vec::new(),
         successor: None,
     };
@@ -184,30 +186,6 @@ pub fn serve<S: Service>(
     let service = Arc::new(service);
     let plan = Plan { service: Arc::clone(&service), settings: settings.clone(), listeners };
     run(Fixed { service, settings }, plan)
-}
-
-/// Serves in this very process, with one child's loop and no supervisor: for debuggers (`httpd -X`). SIGTERM and
-/// SIGINT end it at once.
-///
-/// # Errors
-/// As [`run`], or what ended the loop.
-pub fn run_single<S: Service>(plan: Plan<S>) -> Result<(), StartError> {
-    let doing = |doing| move |source| StartError { doing, source };
-    let mut settings = plan.settings.clone();
-    settings.max_connections_per_child = 0; // There is nobody to start a successor.
-    settings.gate = GateKind::None; // Nor to keep out, nor to clean up behind a process that is just killed.
-    let board = Scoreboard::create(settings.scoreboard.as_deref(), 1, settings.slots_per_child())
-        .map_err(doing("create the scoreboard"))?;
-    let plan = Plan { settings, ..plan };
-    let generation = Generation::new(0, plan).map_err(doing("create the accept mutex"))?;
-    let (orders, hold) = sys::pipe::pipe().map_err(doing("pipe"))?;
-    board.server_starts(&generation.plan.settings, unix_secs(SystemTime::now()));
-    board.children()[0].pid.store(Pid::this().as_raw(), Relaxed);
-    board.set_stage(Stage::Serving);
-    child_main(&generation, &board, (0, 0), orders, None).map_err(doing("serve"))?;
-    drop(hold); // Kept open until here: its end of file would have meant "finish".
-    board.retire_file();
-    Ok(())
 }
 
 /// One life of the configuration.
@@ -295,6 +273,8 @@ struct Supervisor<P: Program> {
     next_fitting: Moment,
     /// How busy event's loops are.
     loop_clocks: Vec<LoopClock>,
+    /// Children that this generation begins with.
+    wanted_at_first: u32,
     /// Idle workers of each bucket of this generation, as of the last look, and those that were started since.
     idle_by_bucket: Vec<u32>,
     /// Our own binary, started anew, until it serves or has failed.
@@ -395,9 +375,10 @@ impl<P: Program> Supervisor<P> {
             self.stop_successor();
             self.program.notice(Notice::UpgradeFailed("a restart was asked for meanwhile"));
         }
+        let mut kept = Vec::new();
         let prepared =
             self.program.prepare(&self.generation.plan.listeners).and_then(|mut plan| {
-                self.keep_what_is_fixed(&mut plan.settings);
+                kept = plan.settings.keep_what_is_fixed(self.settings());
                 plan.settings.make_consistent();
                 Generation::new(self.generation.number + 1, plan).map_err(|error| error.to_string())
             });
@@ -409,28 +390,18 @@ impl<P: Program> Supervisor<P> {
             }
         };
         // From here on nothing can fail but a fork, and what cannot be replaced yet goes on.
-        let old: Vec<usize> =
-            (0..self.children.len()).filter(|place| self.children[*place].is_some()).collect();
         let active = self.started();
         let former = std::mem::replace(&mut self.generation, next).plan.listeners;
         self.generation.plan.listeners.take_effect();
+        self.program.notice(Notice::Reloaded { kept: &kept });
         (self.young_deaths, self.back_off_secs) = (0, 0);
         self.spawn_not_before = Moment::now();
         match how {
             Restart::Graceful => {
                 // First the new ones, then the old ones go: there is no moment in which nobody accepts.
-                let all_started = self.begin_generation(active);
+                self.begin_generation(active);
                 self.give_up(&former);
-                if all_started {
-                    old.into_iter().for_each(|place| self.tell_to_finish(place));
-                } else {
-                    let started = self.started() - active;
-                    let takers = old.into_iter().filter(|place| {
-                        self.children[*place].as_ref().is_some_and(|child| !child.is_finishing())
-                    });
-                    let replaced: Vec<usize> = takers.take(started as usize).collect();
-                    replaced.into_iter().for_each(|place| self.tell_to_finish(place));
-                }
+                self.replace_old();
                 self.spawn_rates.hold_off();
             }
             Restart::Hard => {
@@ -440,47 +411,6 @@ impl<P: Program> Supervisor<P> {
             }
         }
         Life::GoesOn
-    }
-
-    /// The scoreboard's shape hangs on these: they stay as they are until the server is stopped.
-    fn keep_what_is_fixed(&mut self, next: &mut Settings) {
-        let present = &self.generation.plan.settings;
-        let (model, server_limit, thread_limit) =
-            (present.model, present.server_limit, present.thread_limit);
-        let mut changed = Vec::new();
-        if next.model != model {
-            changed.push("the process model");
-        }
-        if next.server_limit != server_limit {
-            changed.push("ServerLimit");
-        }
-        if next.thread_limit != thread_limit {
-            changed.push("ThreadLimit");
-        }
-        if next.model != model {
-            // The numbers of another model mean other things: the present ones stay as well.
-            let Settings {
-                start_children,
-                min_spare,
-                max_spare,
-                threads_per_child,
-                max_children,
-                ..
-            } = *present;
-            next.start_children = start_children;
-            next.min_spare = min_spare;
-            next.max_spare = max_spare;
-            next.threads_per_child = threads_per_child;
-            next.max_children = max_children;
-        }
-        next.model = model;
-        next.server_limit = server_limit;
-        next.thread_limit = thread_limit;
-        next.threads_per_child = next.threads_per_child.min(thread_limit);
-        next.max_children = next.max_children.min(server_limit);
-        for what in changed {
-            self.program.notice(Notice::NeedsFullRestart(what));
-        }
     }
 
     // --- the end ---

@@ -81,11 +81,12 @@ fn try_run(serve: Serve) -> Result<(), String> {
     };
     let Loaded { config, .. } = load().map_err(|mistakes| mistakes.to_string())?;
     let mut prepared: Prepared = program::prepare(config, &listeners, true)?;
-    prepared.plan.settings.credentials = owner(&folder);
+    let owner = owner(&folder);
+    prepared.plan.settings.credentials = owner.clone();
     prepared.plan.settings.scoreboard = scoreboard::place_for_port(real.port());
     greet(&folder, real, model, &prepared);
     program::log_panics(&prepared.server);
-    let surroundings = Surroundings { on_terminal: true, ..Surroundings::default() };
+    let surroundings = Surroundings { on_terminal: true, owner, ..Surroundings::default() };
     let program = WebProgram::new(Box::new(load), &prepared, surroundings);
     mpm::run(program, prepared.plan).map_err(|error| error.to_string())
 }

@@ -11,7 +11,7 @@ use herdgate_mpm::upgrade::Handover;
 use herdgate_sys as sys;
 
 use super::complain;
-use crate::config::{Config, Diagnostics, Loaded, Mpm, Source};
+use crate::config::{Config, Diagnostics, Loaded, Source};
 use crate::log::Level;
 use crate::pidfile::{self, PidFile, Running};
 use crate::program::{self, Prepared, Surroundings, WebProgram};
@@ -93,13 +93,19 @@ fn start_and_serve(start: &Start, handover: Option<&Handover>) -> Result<(), Str
         return Err("Herdgate does not serve as root: name a User (and a Group) for its children"
             .to_owned());
     }
-    raise_descriptor_limit(&config.server.mpm, start);
+    if let Some(complaint) = program::raise_descriptor_limit(&config.server.mpm) {
+        start.say(&complaint);
+    }
     let inherited = match handover {
         Some(handover) => handover.listeners().clone(),
         None => Listeners::of_systemd().map_err(|error| error.to_string())?,
     };
     let prepared = program::prepare(config, &inherited, false)?;
-    refuse_unclaimed(&inherited, &prepared.plan.listeners)?;
+    if handover.is_none() {
+        if handover.is_none() {
+            refuse_unclaimed(&inherited, &prepared.plan.listeners)?;
+        }
+    }
     drop(inherited);
     if start.single {
         program::log_panics(&prepared.server);
@@ -127,6 +133,7 @@ fn start_and_serve(start: &Start, handover: Option<&Handover>) -> Result<(), Str
         detached,
         handover: handover.cloned(),
         pid_file: Some(pid_path),
+        owner: None,
     };
     let served = serve(start.source.clone(), prepared, surroundings);
     if let Err(error) = pid_file.remove() {
@@ -165,24 +172,4 @@ fn write_pid_file(
         ));
     }
     PidFile::write(path).map_err(|error| format!("AH00099: {error}"))
-}
-
-/// A child needs a descriptor for each connection, one more for each file on its way, and some for itself.
-fn raise_descriptor_limit(mpm: &Mpm, start: &Start) {
-    const OWN: u64 = 64;
-    let geometry = &mpm.geometry;
-    let threads = u64::from(geometry.threads_per_child);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small factor")]
-    let per_thread = 2 * (geometry.async_factor.ceil().max(1.0) as u64 + 1);
-    let children = u64::from(geometry.server_limit) * 2; // The supervisor holds a pipe for each.
-    let want = (threads * per_thread).max(children)
-        + OWN
-        + mpm.listen.len() as u64 * (u64::from(mpm.buckets) + 1);
-    match sys::process::raise_descriptor_limit(want) {
-        Ok(have) if have >= want => {}
-        Ok(have) => {
-            start.say(&format!("descriptor limit is {have}, and the configuration may need {want}"))
-        }
-        Err(error) => start.say(&format!("descriptor limit: {error}")),
-    }
 }

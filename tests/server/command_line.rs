@@ -239,14 +239,18 @@ fn ctrl_c_stops_a_server_in_the_foreground() {
 }
 
 #[test]
-fn x_serves_in_one_process() {
+fn x_serves_in_one_process_and_leaves_nothing_behind() {
+    use std::os::unix::process::ExitStatusExt as _;
     use std::process::{Command, Stdio};
-    for model in MODELS {
-        let site = Site::new(model);
+    for (model, signal) in
+        MODELS.into_iter().zip([Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT])
+    {
+        let site = Site::new(model).conf("Listen unix:ROOT/web.sock");
         let conf = site.write_conf();
         let mut process = Command::new(crate::support::command::herdgate())
             .args(["-X", "-f"])
             .arg(conf)
+            .current_dir(site.root()) // Where a core would go.
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -260,8 +264,20 @@ fn x_serves_in_one_process() {
         let pid = Pid::from_raw(process.id().cast_signed());
         let answer = address.map(|address| Client::connect(address).get("/").status);
         let children = crate::support::processes::children_of(pid);
-        kill(pid, Signal::SIGTERM).unwrap();
-        process.wait().unwrap();
-        assert_eq!((answer, children.len()), (Some(200), 0), "{model}");
+        let left_behind = || {
+            let folders = [site.root().to_owned(), site.root().join("logs")];
+            let files = folders.into_iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+            let names = files.map(|file| file.unwrap().path());
+            let is_live = |name: &Path| {
+                name.extension().is_some_and(|word| word == "sock" || word == "scoreboard")
+            };
+            names.filter(|name| is_live(name)).count()
+        };
+        let there = left_behind();
+        kill(pid, signal).unwrap();
+        let ended = process.wait().unwrap();
+        assert_eq!((answer, children.len(), there), (Some(200), 0, 2), "{model}");
+        assert_eq!(ended.signal(), Some(signal as i32), "{model}: as any program dies of it");
+        assert_eq!(left_behind(), 0, "{model}");
     }
 }

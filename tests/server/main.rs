@@ -12,7 +12,9 @@
 //! | `logs` | what is written, and where |
 //! | `lifecycle` | restarts, stops, killed children, bad configurations, the pid file |
 //! | `signals` | several at once, in the middle of something, without end |
+//! | `reload` | what is said about a reload; one that fails has changed nothing |
 //! | `command_line` | options, exit codes, messages |
+//! | `dumps` | `-S`, `-M`, `-D DUMP_…` |
 //! | `folder` | `herdgate serve` |
 //! | `gate` | which gate stands before accept, and what is said about it |
 //! | `saturation` | what is said when all workers are busy |
@@ -25,12 +27,14 @@ mod support;
 
 mod command_line;
 mod connections;
+mod dumps;
 mod files;
 mod folder;
 mod gate;
 mod hosts;
 mod lifecycle;
 mod logs;
+mod reload;
 mod saturation;
 mod signals;
 mod slow;

@@ -26,9 +26,9 @@ use crate::scoreboard::{Label, Scoreboard, Stage};
 use crate::{Model, Moment, Service, event, prefork, recycling, worker};
 
 impl<P: Program> Supervisor<P> {
-    /// Starts the children of a new generation: as many as the administrator wants, or as were there. Says whether all
-    /// of them could be started.
-    pub(super) fn begin_generation(&mut self, children_before: u32) -> bool {
+    /// Starts the children of a new generation: as many as the administrator wants, or as were there, so far as there
+    /// are places.
+    pub(super) fn begin_generation(&mut self, children_before: u32) {
         let buckets = self.generation.plan.listeners.buckets();
         self.idle_by_bucket = vec![0; buckets];
         self.spawn_rates.begin_generation(buckets);
@@ -38,12 +38,12 @@ impl<P: Program> Supervisor<P> {
         let settings = self.settings();
         global.threads_per_child.store(settings.threads_per_child, Relaxed);
         let wanted = settings.start_children.max(children_before).min(settings.max_children);
-        let started = self.spawn(wanted);
+        self.wanted_at_first = wanted;
+        self.spawn(wanted);
         self.note_queue(Moment::now());
         self.label_scoreboard();
         self.scoreboard.set_stage(Stage::Serving);
         self.program.notice(Notice::Resuming);
-        started == wanted
     }
 
     /// Says on the scoreboard what stands before accept, and where.
@@ -77,15 +77,15 @@ impl<P: Program> Supervisor<P> {
         count
     }
 
-    /// Old children that still take connections, for want of successors, are told to finish one for one as places
-    /// become free.
+    /// Tells old children to finish, so far as successors stand in for them. Where places are short, the others go on
+    /// taking connections, and are replaced one for one as places become free.
     pub(super) fn replace_old(&mut self) {
         let present = self.generation.number;
         let is_old = |child: &KnownChild| !child.is_finishing() && child.generation != present;
         while let Some(old) =
             self.children.iter().position(|child| child.as_ref().is_some_and(is_old))
         {
-            if self.spawn(1) == 0 {
+            if self.started() <= self.wanted_at_first && self.spawn(1) == 0 {
                 return;
             }
             self.tell_to_finish(old);

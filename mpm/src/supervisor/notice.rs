@@ -9,6 +9,7 @@ use sys::process::{End, Pid};
 use sys::signals::Signal;
 
 use crate::saturation::{QueueWaits, Work};
+use crate::settings::Kept;
 
 /// What the supervisor tells.
 #[derive(Debug)]
@@ -22,8 +23,11 @@ pub enum Notice<'a> {
     HardRestart,
     /// The new configuration cannot be used: the old one stays.
     ReloadFailed(&'a str),
-    /// A setting that cannot change while the server runs did change in the configuration.
-    NeedsFullRestart(&'static str),
+    /// The plan that was prepared last is in force: children of the new generation are about to start.
+    Reloaded {
+        /// What it asks for in vain, until the server is stopped and started.
+        kept: &'a [Kept],
+    },
     /// The end was asked for, gracefully.
     GracefulStop(Signal),
     /// The end was asked for, at once. The signal says by what.
