@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod control;
+pub mod dump;
 pub mod serve;
 pub mod show;
 pub mod start;
@@ -37,9 +38,9 @@ pub enum Task {
     Start(start::Start),
     /// `-k` with a running server in mind.
     Control(control::Control),
-    /// `-t`
+    /// `-t`, `-S`, `-M`, and `-D DUMP_…`
     Check(check::Check),
-    /// `-v`, `-l`, `-M`: facts about the program.
+    /// `-v`, `-l`: facts about the program.
     Show(show::Show),
 }
 
@@ -129,6 +130,9 @@ struct Httpd {
     /// List the modules that a configuration finds loaded
     #[arg(short = 'M')]
     modules: bool,
+    /// Show the virtual hosts and what the server would run with
+    #[arg(short = 'S')]
+    hosts: bool,
     /// List the modules that are built in
     #[arg(short = 'l')]
     list: bool,
@@ -205,10 +209,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, Usag
         errors: httpd.errors,
         level: httpd.level.unwrap_or(Level::Notice),
     };
-    if httpd.modules {
-        return Ok(Task::Show(show::Show::Modules(Box::new(start.source))));
-    }
-    if httpd.check || httpd.check_quickly {
+    // As in httpd: who asks to be shown something starts nothing.
+    let shows = start.source.defines.iter().any(|(name, _)| name.starts_with("DUMP_"));
+    if httpd.check || httpd.check_quickly || shows {
         return Ok(Task::Check(check::Check { source: start.source }));
     }
     Ok(match httpd.control {
@@ -223,11 +226,14 @@ fn source(httpd: &Httpd) -> Source {
         Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
         None => (define.clone(), None),
     });
+    let asked = [("DUMP_VHOSTS", httpd.hosts), ("DUMP_RUN_CFG", httpd.hosts)];
+    let asked = asked.into_iter().chain([("DUMP_MODULES", httpd.modules)]);
+    let asked = asked.filter(|(_, asked)| *asked).map(|(name, _)| (name.to_owned(), None));
     Source {
         // A relative root is relative to where we stand, which a server that detaches may leave.
         root: std::path::absolute(&root).unwrap_or(root),
         file: Some(httpd.file.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE))),
-        defines: defines.collect(),
+        defines: asked.chain(defines).collect(),
         before: httpd.before.clone(),
         after: httpd.after.clone(),
     }
@@ -273,7 +279,9 @@ mod tests {
         assert_eq!(start.source.defines[1], ("A".to_owned(), Some("b".to_owned())));
         assert_eq!(start.source.before, ["Listen"]);
         assert!(matches!(task("-X"), Ok(Task::Start(start)) if start.single && start.foreground));
-        assert!(matches!(task("-t -f x"), Ok(Task::Check(_))));
+        for line in ["-t -f x", "-S", "-M", "-D DUMP_INCLUDES"] {
+            assert!(matches!(task(line), Ok(Task::Check(_))), "{line}");
+        }
         assert!(
             matches!(task("-k graceful-stop"), Ok(Task::Control(c)) if c.action == Action::GracefulStop)
         );

@@ -69,6 +69,11 @@ impl Sources {
         SourceId(self.sources.len() - 1)
     }
 
+    /// All of them, in the order of reading.
+    pub fn ids(&self) -> impl Iterator<Item = SourceId> + use<> {
+        (0..self.sources.len()).map(SourceId)
+    }
+
     /// The path as it was opened, or a label such as `-C`.
     pub fn name(&self, source: SourceId) -> &str {
         &self.sources[source.0].name

@@ -1,30 +1,36 @@
-//! `-t`: the configuration's mistakes, all at once.
+//! `-t` and the dumps: the configuration's mistakes, all at once, or what it comes to.
 
-#![expect(clippy::print_stdout, reason = "the dumps that -D asks for go to standard output")]
+#![expect(clippy::print_stdout, reason = "the dumps that were asked for go to standard output")]
 
 use std::process::ExitCode;
 
 use super::complain;
-use crate::config::{Config, Mpm, Source};
+use super::dump::{self, Dump};
+use crate::config::{Config, Source};
 
 /// What to check.
 #[derive(Debug)]
 pub struct Check {
-    /// The configuration.
+    /// The configuration. What it defines says what is shown of it.
     pub source: Source,
 }
 
-/// Checks. `Syntax OK` is said on standard error, as scripts expect of httpd.
+/// Checks. `Syntax OK` is said on standard error, as scripts expect of httpd; not beside a dump.
 pub fn run(check: &Check) -> ExitCode {
+    let dumps = Dump::asked(&check.source);
     match Config::load(&check.source) {
         Ok(loaded) => {
-            if is_defined(check, "DUMP_LIMITS") {
-                println!("{}", limits(&loaded.config.server.mpm));
-            }
-            complain(format_args!("{}Syntax OK", loaded.warnings));
+            let verdict = if dumps.is_empty() { "Syntax OK\n" } else { "" };
+            complain_text(&format!("{}{verdict}", loaded.warnings));
+            let texts =
+                dumps.iter().map(|dump| dump.text(&loaded.config, &loaded.warnings.sources));
+            print!("{}", texts.collect::<String>());
             ExitCode::SUCCESS
         }
         Err(mistakes) => {
+            if dumps.contains(&Dump::Includes) {
+                print!("{}", dump::includes(&mistakes.sources));
+            }
             let errors = mistakes.list.iter().filter(|each| each.is_error()).count();
             let plural = if errors == 1 { "" } else { "s" };
             complain(format_args!("{mistakes}{errors} error{plural}"));
@@ -33,27 +39,8 @@ pub fn run(check: &Check) -> ExitCode {
     }
 }
 
-fn is_defined(check: &Check, name: &str) -> bool {
-    check.source.defines.iter().any(|(defined, _)| defined == name)
-}
-
-/// `-D DUMP_LIMITS`: how many there may be of what, and where the number comes from.
-fn limits(mpm: &Mpm) -> String {
-    let geometry = &mpm.geometry;
-    let mut text = format!(
-        "Process model: {}\nStartServers: {}\nMinSpare: {}\nMaxSpare: {}\nThreadsPerChild: {}\nServerLimit: {}\n\
-         MaxRequestWorkers: {} ({} children)",
-        geometry.model,
-        geometry.start_servers,
-        geometry.min_spare,
-        geometry.max_spare,
-        geometry.threads_per_child,
-        geometry.server_limit,
-        geometry.max_request_workers,
-        geometry.processes_max,
-    );
-    if let Some(plan) = &mpm.memory {
-        text.push_str(&format!("\n{plan}"));
+fn complain_text(lines: &str) {
+    if let Some(lines) = lines.strip_suffix('\n') {
+        complain(format_args!("{lines}"));
     }
-    text
 }

@@ -12,6 +12,7 @@
 //! - Looking up allocates nothing: names are compared in a buffer on the stack.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use super::pattern::{self, Slash};
@@ -31,7 +32,7 @@ pub struct HostTable {
 }
 
 /// What a `<VirtualHost>` argument names; `None` stands for `*`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     pub(crate) address: Option<IpAddr>,
     pub(crate) port: Option<u16>,
@@ -97,6 +98,14 @@ impl HostTable {
         self.has_addresses
     }
 
+    /// The addresses that any `<VirtualHost>` names, as `ADDRESS:PORT`, with their hosts in file order: those with an
+    /// address first, as httpd lists them.
+    pub fn groups(&self) -> Vec<(String, &[HostIndex])> {
+        let mut groups: Vec<_> = self.groups.iter().collect();
+        groups.sort_by_key(|(key, group)| (key.address.is_none(), &group.hosts, **key));
+        groups.into_iter().map(|(key, group)| (key.to_string(), group.hosts.as_slice())).collect()
+    }
+
     fn group(&self, local: SocketAddr) -> Option<&Group> {
         if self.groups.is_empty() {
             return None;
@@ -106,6 +115,20 @@ impl HostTable {
         [(address, port), (address, None), (None, port), (None, None)]
             .into_iter()
             .find_map(|(address, port)| self.groups.get(&Key { address, port }))
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            None => out.write_str("*:")?,
+            Some(IpAddr::V4(address)) => write!(out, "{address}:")?,
+            Some(IpAddr::V6(address)) => write!(out, "[{address}]:")?,
+        }
+        match self.port {
+            Some(port) => write!(out, "{port}"),
+            None => out.write_str("*"),
+        }
     }
 }
 
