@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use herdgate_mpm::linger::Linger;
+use herdgate_mpm::scoreboard::REQUEST_BYTES_MAX;
 use herdgate_mpm::{
     Connection, Deadline, Interest, JobHandle, Moment, Phase, Socket, Step, Turn, Wait, Why,
 };
@@ -291,7 +292,11 @@ impl WebConnection {
         };
         let length = usize::try_from(client.position()).unwrap_or(0);
         let client = &client.get_ref()[..length];
-        turn.slot().describe(turn.now(), client, host.name.as_bytes(), head.request_line());
+        let mut line = head.request_line();
+        if config.server.see_request_tail {
+            line = &line[line.len().saturating_sub(REQUEST_BYTES_MAX)..];
+        }
+        turn.slot().describe(turn.now(), client, host.name.as_bytes(), line);
     }
 
     /// The input is not even one request.

@@ -5,11 +5,14 @@
 //!                                           └── thread_init ──▶ ThreadState: lent to each connection in turn
 //! ```
 
+use std::io;
 use std::sync::Arc;
 
 use herdgate_mpm::{
     ChildContext, ChildNotice, ListenerId, Listeners, Model, Peer, Service, Socket,
 };
+
+use herdgate_sys as sys;
 
 use crate::connection::WebConnection;
 use crate::files::Access;
@@ -53,6 +56,17 @@ impl WebService {
 impl Service for WebService {
     type Connection = WebConnection;
     type Local = ThreadState;
+
+    fn child_init(&self, _child: &ChildContext) -> io::Result<()> {
+        if let Some(folder) = &self.server.config.server.mpm.core_dump_directory {
+            let moved = std::env::set_current_dir(folder);
+            if let Err(error) = moved.and_then(|()| sys::process::set_dumpable(true)) {
+                let log = self.server.logs.main().at(Level::Error, "core").because(&error);
+                log.say(format_args!("CoreDumpDirectory {}", folder.display()));
+            }
+        }
+        Ok(())
+    }
 
     fn thread_init(&self, child: &ChildContext) -> ThreadState {
         let access = match child.model {

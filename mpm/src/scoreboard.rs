@@ -44,7 +44,7 @@ use areas::Areas;
 pub use areas::{Area, Header};
 pub use child::ChildRecord;
 pub(crate) use detail::Words;
-pub use detail::{Description, Detail};
+pub use detail::{Description, Detail, REQUEST_BYTES_MAX};
 pub use gate::GateRecord;
 pub use global::{Global, Stage};
 pub(crate) use label::Label;

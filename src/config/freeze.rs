@@ -259,6 +259,7 @@ fn freeze_server<'d>(
         group: settings.unixd.group().and_then(|(name, span)| group(name, span, found)),
         tokens: settings.core.tokens(),
         extended_status: settings.status.extended(),
+        see_request_tail: settings.core.see_request_tail(),
         types: types(settings, found),
         defines: defines
             .map(|(name, value)| (name.to_string(), value.map(str::to_string)))
@@ -278,6 +279,13 @@ fn freeze_mpm(settings: &ServerSettings, model: Model, found: &mut Findings) -> 
         if let Some(folder) = missing {
             found.error(mutex.span, format!("Invalid Mutex directory: {}", folder.display()));
         }
+    }
+    if let Some((folder, span)) = mpm.core_dump_directory().filter(|(folder, _)| !folder.is_dir()) {
+        let folder = folder.display();
+        found.error(
+            span,
+            format!("CoreDumpDirectory {folder} does not exist or is not a directory"),
+        );
     }
     if let Some((span, message)) = mpm.contradiction() {
         found.error(span, message);
@@ -299,7 +307,7 @@ fn freeze_mpm(settings: &ServerSettings, model: Model, found: &mut Findings) -> 
     }
     report_idle_directives(&mpm.limits, model, found);
     let buckets = buckets(mpm, geometry.processes_max, found);
-    geometry.start_servers = geometry.start_servers.max(buckets.into());
+    geometry.spread_over(buckets.into());
     Mpm {
         geometry,
         listen: mpm.listen().iter().map(|line| listening(line, mpm, found)).collect(),
@@ -316,6 +324,9 @@ fn freeze_mpm(settings: &ServerSettings, model: Model, found: &mut Findings) -> 
         spawn_policy: mpm.spawn_policy(),
         graceful_shutdown_timeout: mpm.graceful_shutdown_timeout(),
         thread_stack_size: mpm.thread_stack_size(),
+        core_dump_directory: mpm.core_dump_directory().map(|(folder, _)| folder.to_path_buf()),
+        mutex_default: mpm.mutex_default().cloned(),
+        mutex_accept: mpm.mutex_accept().cloned(),
         pid_file: mpm
             .pid_file()
             .map_or_else(|| settings.root.join("logs/herdgate.pid"), Path::to_path_buf),

@@ -164,14 +164,14 @@ pub fn geometry(raw: &Raw, model: Model) -> (Geometry, Vec<Warning>) {
         (limit, threads, fix.processes(wanted, &defaults, threads, server_limit))
     };
 
-    let (min_name, min_above) = match model {
-        Model::Prefork => ("MinSpareServers", 1),
-        Model::Worker | Model::Event => ("MinSpareThreads", threads_per_child),
+    let min_name = match model {
+        Model::Prefork => "MinSpareServers",
+        Model::Worker | Model::Event => "MinSpareThreads",
     };
     let min_spare = fix.number(min_name, raw.min_spare, defaults.min_spare);
     let max_spare = raw.max_spare.unwrap_or(defaults.max_spare.into()).clamp(0, u32::MAX.into());
     let max_spare = u32::try_from(max_spare).unwrap_or(u32::MAX);
-    let geometry = Geometry {
+    let mut geometry = Geometry {
         model,
         server_limit,
         thread_limit,
@@ -182,10 +182,29 @@ pub fn geometry(raw: &Raw, model: Model) -> (Geometry, Vec<Warning>) {
             .number("StartServers", raw.start_servers, defaults.start_servers)
             .min(processes_max),
         min_spare,
-        max_spare: max_spare.max(min_spare.saturating_add(min_above)),
+        max_spare,
         async_factor: raw.async_factor.unwrap_or(2.0),
     };
+    geometry.spread_over(1);
     (geometry, fix.warnings)
+}
+
+impl Geometry {
+    /// Raises what is too low for so many buckets, silently, as Apache does: each has a child, and an idle worker; and
+    /// one child more for each may be idle, and a worker, before any is too many.
+    pub fn spread_over(&mut self, buckets: u32) {
+        let threads = self.threads_per_child;
+        let (least, room) = match self.model {
+            Model::Prefork => (buckets, buckets),
+            Model::Worker | Model::Event => (
+                threads.saturating_mul(buckets - 1).saturating_add(buckets),
+                (threads + 1).saturating_mul(buckets),
+            ),
+        };
+        self.start_servers = self.start_servers.max(buckets);
+        self.min_spare = self.min_spare.max(least);
+        self.max_spare = self.max_spare.max(self.min_spare.saturating_add(room));
+    }
 }
 
 #[derive(Default)]
@@ -288,6 +307,22 @@ mod tests {
         assert_eq!((event.max_request_workers, event.thread_limit), (400, 64));
         assert_eq!((event.start_servers, event.min_spare, event.max_spare), (3, 75, 250));
         assert_eq!(warnings, []);
+    }
+
+    #[test]
+    fn spare_limits_leave_room_for_each_bucket() {
+        let raw = Raw { min_spare: Some(1), max_spare: Some(1), ..Raw::default() };
+        for (model, buckets, expected) in [
+            (Model::Prefork, 1, (5, 1, 2)),
+            (Model::Prefork, 8, (8, 8, 16)),
+            (Model::Event, 1, (3, 1, 27)),
+            (Model::Worker, 4, (4, 79, 183)),
+        ] {
+            let (mut geometry, _) = geometry(&raw, model);
+            geometry.spread_over(buckets);
+            let Geometry { start_servers, min_spare, max_spare, .. } = geometry;
+            assert_eq!((start_servers, min_spare, max_spare), expected, "{model}, {buckets}");
+        }
     }
 
     #[test]

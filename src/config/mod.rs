@@ -37,7 +37,7 @@ pub use settings::{DirSettings, HostSettings, ServerSettings};
 use crate::log::access::Format;
 use crate::modules::core::{LogTarget, Tokens};
 use crate::modules::mime::TypeMap;
-use crate::modules::mpm_common::{Gate, ListenAddress, SpawnPolicy};
+use crate::modules::mpm_common::{Gate, ListenAddress, Mutex, SpawnPolicy};
 use crate::route::alias::{self, Mapped, Unmapped};
 use crate::route::hosts::{HostIndex, HostTable};
 use crate::route::walk::{MergeCache, Walk};
@@ -92,6 +92,8 @@ pub struct Server {
     pub tokens: Tokens,
     /// `ExtendedStatus`
     pub extended_status: bool,
+    /// `SeeRequestTail`
+    pub see_request_tail: bool,
     /// Types by extension.
     pub types: TypeMap,
     /// What was defined at the end, sorted.
@@ -131,6 +133,12 @@ pub struct Mpm {
     pub graceful_shutdown_timeout: Option<Duration>,
     /// `ThreadStackSize`, in bytes; `None` is the system's.
     pub thread_stack_size: Option<usize>,
+    /// `CoreDumpDirectory`, absolute, if it was set.
+    pub core_dump_directory: Option<PathBuf>,
+    /// The `Mutex` line for every type without one of its own.
+    pub mutex_default: Option<Mutex>,
+    /// The `Mutex` line that names mpm-accept.
+    pub mutex_accept: Option<Mutex>,
     /// `PidFile`, absolute.
     pub pid_file: PathBuf,
     /// `ScoreBoardFile`, absolute; `None` is a file that the program places, see [`crate::scoreboard`].

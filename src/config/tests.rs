@@ -711,3 +711,63 @@ fn debians_configuration_is_refused_for_nothing_but_what_is_not_supported_yet() 
         .collect();
     assert!(others.is_empty(), "{}", others.concat());
 }
+
+/// Where a directive may stand: S server, V virtual host, D section, H `.htaccess`.
+fn letters(row: &herdgate_conf::Description) -> String {
+    let letter = |context: &herdgate_conf::Context| match context {
+        herdgate_conf::Context::Server => 'S',
+        herdgate_conf::Context::VirtualHost => 'V',
+        herdgate_conf::Context::Directory => 'D',
+        herdgate_conf::Context::Htaccess => 'H',
+    };
+    row.contexts.iter().map(letter).collect()
+}
+
+/// Apache's directives for processes, threads, listeners, connections and requests' heads, with their default (`-`:
+/// none, or one for each model) and where they may stand.
+const APACHE: &str = "
+    StartServers - S|MinSpareServers 5 S|MaxSpareServers 10 S|MinSpareThreads 75 S|MaxSpareThreads 250 S
+    ThreadsPerChild 25 S|ThreadLimit 64 S|ServerLimit - S|MaxRequestWorkers - S|MaxClients - S
+    MaxConnectionsPerChild 0 S|MaxRequestsPerChild - S|AsyncRequestWorkerFactor 2 S
+    GracefulShutdownTimeout 0 S|MaxMemFree 2048 S|ThreadStackSize - S|ScoreBoardFile - S
+    ExtendedStatus On S|SeeRequestTail Off S|CoreDumpDirectory - S|User - S|Group - S
+    Listen - S|ListenBacklog 511 S|ListenCoresBucketsRatio - S|SendBufferSize 0 S|ReceiveBufferSize 0 S
+    AcceptFilter - S|Mutex default S|Timeout 60 SV|KeepAlive On SV|KeepAliveTimeout 5 SV
+    MaxKeepAliveRequests 100 SV|LimitRequestLine 8190 SV|LimitRequestFieldSize 8190 SV
+    LimitRequestFields 100 SV|LimitRequestBody 1073741824 SVDH|TraceEnable on SV|MergeSlashes On SV";
+
+#[test]
+fn apaches_directives_are_there_with_its_defaults_and_contexts() {
+    for entry in APACHE.split(['|', '\n']).map(str::trim).filter(|entry| !entry.is_empty()) {
+        let [name, default, contexts] = entry.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{entry}");
+        };
+        let row = crate::modules::Row::named(name).unwrap_or_else(|| panic!("{name}")).describe();
+        let present = row.default.unwrap_or("-");
+        assert!(present.eq_ignore_ascii_case(default), "{name}: {present}, and not {default}");
+        assert_eq!(letters(&row), contexts, "{name}");
+    }
+}
+
+#[test]
+fn what_apache_has_beyond_them_is_said_to_be_missing() {
+    for name in [
+        "EnableExceptionHook",
+        "ChrootDir",
+        "Protocol",
+        "FlushMaxThreshold",
+        "FlushMaxPipelined",
+        "ReadBufferSize",
+        "LimitXMLRequestBody",
+        "LimitInternalRecursion",
+        "HttpProtocolOptions",
+        "RegisterHttpMethod",
+        "MergeTrailers",
+        "StrictHostCheck",
+        "Protocols",
+        "ProtocolsHonorOrder",
+    ] {
+        let is_known = crate::modules::Row::named(name).is_some();
+        assert!(is_known || super::apache::module_of(name).is_some(), "{name}");
+    }
+}

@@ -42,6 +42,7 @@ pub struct Mpm {
     spawn_policy: Option<SpawnPolicy>,
     graceful_shutdown_timeout: Option<Duration>,
     thread_stack_size: Option<usize>,
+    core_dump_directory: Option<(PathBuf, Span)>,
     pid_file: Option<PathBuf>,
     scoreboard_file: Option<PathBuf>,
 }
@@ -127,6 +128,18 @@ pub enum Mechanism {
 }
 
 impl Mechanism {
+    /// Its word after `Mutex`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mechanism::Default => "default",
+            Mechanism::Pthread => "pthread",
+            Mechanism::Fcntl => "fcntl",
+            Mechanism::Flock => "flock",
+            Mechanism::Sysvsem => "sysvsem",
+            Mechanism::Posixsem => "posixsem",
+        }
+    }
+
     fn is_semaphore(self) -> bool {
         matches!(self, Mechanism::Sysvsem | Mechanism::Posixsem)
     }
@@ -242,6 +255,11 @@ impl Mpm {
         self.thread_stack_size
     }
 
+    /// `CoreDumpDirectory`, absolute, and where it was written.
+    pub fn core_dump_directory(&self) -> Option<(&Path, Span)> {
+        self.core_dump_directory.as_ref().map(|(folder, span)| (folder.as_path(), *span))
+    }
+
     /// `PidFile`, absolute.
     pub fn pid_file(&self) -> Option<&Path> {
         self.pid_file.as_deref()
@@ -250,6 +268,16 @@ impl Mpm {
     /// `ScoreBoardFile`, absolute; `None` is a file that the program places.
     pub fn scoreboard_file(&self) -> Option<&Path> {
         self.scoreboard_file.as_deref()
+    }
+
+    /// The `Mutex` line for every type without one of its own.
+    pub fn mutex_default(&self) -> Option<&Mutex> {
+        self.mutex_default.as_ref()
+    }
+
+    /// The `Mutex` line that names mpm-accept.
+    pub fn mutex_accept(&self) -> Option<&Mutex> {
+        self.mutex_accept.as_ref()
     }
 
     /// The `Mutex` lines that concern mpm-accept.
@@ -485,7 +513,7 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         contexts: SERVER,
         overrides: Overrides::NONE,
         docs: "prefork: how many idle children are kept at most. It is at least MinSpareServers + \
-               1.",
+               1, or more by as many as there are buckets.",
         apply: |settings, args| limit(args, &mut settings.mpm.limits.max_spare_servers),
     },
     Directive {
@@ -505,7 +533,7 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         contexts: SERVER,
         overrides: Overrides::NONE,
         docs: "worker, event: how many idle threads are kept at most. It is at least \
-               MinSpareThreads + ThreadsPerChild.",
+               MinSpareThreads + ThreadsPerChild + 1, or more by as much for each further bucket.",
         apply: |settings, args| limit(args, &mut settings.mpm.limits.max_spare_threads),
     },
     Directive {
@@ -670,6 +698,33 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
                 return Err(Problem::at(args.at(), "a stack must have from 128K to 1G"));
             }
             settings.mpm.thread_stack_size = Some(bytes);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "MaxMemFree",
+        syntax: "MaxMemFree kilobytes",
+        default: Some("2048"),
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "Accepted, and without effect: how much unused memory each of Apache's allocators keeps. \
+               Herdgate has none of these. MaxMemoryPerChild limits what a child may grow to.",
+        apply: |_settings, args| {
+            natural(args)?;
+            Ok(())
+        },
+    },
+    Directive {
+        name: "CoreDumpDirectory",
+        syntax: "CoreDumpDirectory folder",
+        default: None, // Children stay where the server was started, and dump no core as another user.
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "The folder that children stand in, so that the kernel leaves their core files there \
+               (unless kernel.core_pattern names another). It must exist, and User must be able to \
+               write there. With it, children dump core although they have changed their user.",
+        apply: |settings, args| {
+            settings.mpm.core_dump_directory = Some((args.path()?, args.at()));
             Ok(())
         },
     },

@@ -27,6 +27,8 @@ sys::shared! {
 }
 pub(super) const DETAIL_WORDS: usize = 31;
 const DETAIL_FIELDS: [usize; 3] = [48, 64, 128];
+/// What of a request line has room.
+pub const REQUEST_BYTES_MAX: usize = DETAIL_FIELDS[2] - 1;
 const _: () = assert!(size_of::<Detail>() == 256, "four cache lines");
 const _: () =
     assert!(8 + DETAIL_FIELDS[0] + DETAIL_FIELDS[1] + DETAIL_FIELDS[2] == DETAIL_WORDS * 8);
