@@ -102,9 +102,7 @@ fn start_and_serve(start: &Start, handover: Option<&Handover>) -> Result<(), Str
     };
     let prepared = program::prepare(config, &inherited, false)?;
     if handover.is_none() {
-        if handover.is_none() {
-            refuse_unclaimed(&inherited, &prepared.plan.listeners)?;
-        }
+        refuse_unclaimed(&inherited, &prepared.plan.listeners)?;
     }
     drop(inherited);
     if start.single {
