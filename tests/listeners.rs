@@ -269,7 +269,8 @@ impl Load {
 
 #[test]
 fn a_bare_port_is_for_both_families_and_an_ipv6_address_for_its_own() {
-    if std::net::TcpListener::bind("[::1]:0").is_err() {
+    let loopback = format!("{:032x} ", 1);
+    if !fs::read_to_string("/proc/net/if_inet6").is_ok_and(|table| table.contains(&loopback)) {
         return skipped("there is no IPv6 here");
     }
     let server = Site::new("event").conf("Listen 0\nListen [::1]:0\nListen [::]:0").start();
