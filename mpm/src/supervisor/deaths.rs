@@ -66,7 +66,7 @@ impl<P: Program> Supervisor<P> {
     }
 
     /// Children die young, one after the other: something is wrong that forking faster will not mend. Each pause is
-    /// twice as long as the one before; a server without any child tries again after a second.
+    /// twice as long as the one before; but a server without any child tries again at the next second's look.
     pub(super) fn back_off(&mut self, now: Moment) {
         if now < self.spawn_not_before {
             return;
@@ -77,5 +77,23 @@ impl<P: Program> Supervisor<P> {
         self.spawn_not_before = now + pause;
         self.spawn_rates.reset();
         self.program.notice(Notice::ChildrenDieYoung { pause });
+    }
+}
+
+/// Whether the second's look may start children, before the end of a pause, too: who has none left serves nobody.
+pub(super) fn may_start(now: Moment, pause_ends: Moment, children: u32) -> bool {
+    children == 0 || now >= pause_ends
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_without_a_child_does_not_wait_out_a_pause() {
+        let at = |secs| Moment::from_start(Duration::from_secs(secs));
+        assert!(!may_start(at(1), at(32), 1));
+        assert!(may_start(at(32), at(32), 1));
+        assert!(may_start(at(1), at(32), 0), "the last one died while the pause was running");
     }
 }

@@ -10,6 +10,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::deaths::may_start;
 use super::{Generation, Life, Notice, Program, Supervisor};
 use crate::demand::Hint;
 use crate::event::busy_permille;
@@ -32,7 +33,7 @@ impl<P: Program> Supervisor<P> {
         self.watch_saturation(load, now);
         self.watch_memory();
         self.fit_into_memory(now);
-        if now >= self.spawn_not_before {
+        if may_start(now, self.spawn_not_before, self.started()) {
             let decided = self.decide(&loads, Occasion::Second);
             if decided.iter().all(|(_, decision)| *decision == Decision::Nothing) {
                 (self.young_deaths, self.back_off_secs) = (0, 0);
