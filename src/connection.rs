@@ -56,6 +56,8 @@ pub struct WebConnection {
     kept: u32,
     /// It was shed: the next answer is the last one.
     last: bool,
+    /// Answers that were not the last one although it should go, since another request had come with theirs.
+    kept_leaving: u8,
 }
 
 /// Where a connection is in its life.
@@ -139,6 +141,7 @@ impl WebConnection {
             state: State::Fresh,
             kept: 0,
             last: false,
+            kept_leaving: 0,
         }
     }
 }
@@ -254,6 +257,7 @@ impl WebConnection {
                                 line: head.request_line(),
                                 raw,
                                 received: now,
+                                followed: is_followed(&head, &input[used..]),
                             };
                             let fate = self.answer(&asked, response, turn, &mut answers);
                             let mut drain = Drain::new(head.framing(), &self.head_limits());
@@ -369,12 +373,13 @@ impl WebConnection {
             line: head.request_line(),
             raw: &answering.head,
             received: answering.received,
+            followed: is_followed(&head, self.transport.held()),
         };
         let mut answers = Answers::new(turn);
         let fate = self.answer(&asked, response, turn, &mut answers);
         let then = match (fate.keeps(), head.framing()) {
             (false, _) => Then::Close,
-            (true, Framing::None) => Then::Next { begun: !self.transport.is_empty(), idle },
+            (true, Framing::None) => Then::Next { begun: !self.transport.held().is_empty(), idle },
             (true, framing) => {
                 Then::Discard(Box::new(Drain::new(framing, &self.head_limits())), idle)
             }
@@ -503,6 +508,11 @@ fn wait_for_request(awaited: Awaited) -> Move {
 fn wait_for_body(discarding: Box<Discarding>) -> Move {
     let until = discarding.until;
     Move::wait(State::DiscardingBody(discarding), Phase::Request, Interest::READ, until)
+}
+
+/// Whether another request came with this one. Behind a body nobody has looked yet.
+fn is_followed(head: &Head<'_>, rest: &[u8]) -> bool {
+    head.framing() == Framing::None && rest.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
 }
 
 /// A connection that has begun nothing, and should go, may send one more request for a short time.

@@ -45,9 +45,9 @@ impl Transport {
         self.unseen
     }
 
-    /// Whether anything is left over.
-    pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
+    /// What is left over.
+    pub fn held(&self) -> &[u8] {
+        &self.held
     }
 
     /// Input: what is held and unseen, or else one read into `buffer`. The caller says with

@@ -22,6 +22,10 @@ const COPY_BYTES_MAX: usize = 4 * 1024;
 /// Output gathered in one turn beyond this leaves before the next request is answered.
 const GATHER_BYTES_MAX: usize = 64 * 1024;
 
+/// Who sends one request upon the other without waiting for answers gets so many more when the connection should go, for
+/// what has arrived is not lost. Then it ends all the same.
+const KEPT_LEAVING_MAX: u8 = 100;
+
 /// What was asked, as far as it is known.
 pub(super) struct Asked<'r> {
     /// `None` if it was no request.
@@ -31,12 +35,14 @@ pub(super) struct Asked<'r> {
     /// The whole head as it came.
     pub(super) raw: &'r [u8],
     pub(super) received: log::Moment,
+    /// Another request came with it.
+    pub(super) followed: bool,
 }
 
 impl<'r> Asked<'r> {
     /// Something that is no request.
     pub(super) fn nothing(line: &'r [u8]) -> Self {
-        Self { head: None, line, raw: line, received: log::Moment::now() }
+        Self { head: None, line, raw: line, received: log::Moment::now(), followed: false }
     }
 }
 
@@ -94,7 +100,9 @@ impl WebConnection {
         answers: &mut Answers,
     ) -> Fate {
         let start = answers.bytes.len();
-        let mut fate = self.fate(asked.head, &response, turn.draining() || self.last);
+        let leaves = turn.draining() || self.last;
+        let may_keep = asked.followed && self.kept_leaving < KEPT_LEAVING_MAX;
+        let mut fate = self.fate(asked.head, &response, leaves && !may_keep);
         let secs = asked.received.secs;
         if self.write_head(&mut answers.bytes, &response, fate, secs, turn.local()).is_err() {
             self.server.logs.error(response.host).at(log::Level::Error, "http").say(format_args!(
@@ -110,6 +118,7 @@ impl WebConnection {
         let head_bytes = (answers.bytes.len() - start) as u64;
         let body_bytes = response.body.length();
         self.kept += u32::from(fate.keeps());
+        self.kept_leaving += u8::from(leaves && fate.keeps());
         turn.slot().count_request(head_bytes + body_bytes);
         let body = std::mem::replace(&mut response.body, Body::Empty);
         if matches!(body, Body::File { .. }) {
@@ -135,8 +144,13 @@ impl WebConnection {
             Parse::Partial { .. } | Parse::Invalid(_) => None,
         };
         let line = head.as_ref().map_or(&[][..], Head::request_line);
-        let asked =
-            Asked { head: head.as_ref(), line, raw: &unlogged.head, received: unlogged.received };
+        let asked = Asked {
+            head: head.as_ref(),
+            line,
+            raw: &unlogged.head,
+            received: unlogged.received,
+            followed: false,
+        };
         let after = if body_left == 0 { after(unlogged.fate) } else { After::Aborted };
         let body_bytes = unlogged.body_bytes - body_left;
         self.log(&asked, &unlogged.response, unlogged.head_bytes, body_bytes, after, local);

@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 
 use crate::on_every_mpm;
 use crate::support::client::head;
-use crate::support::noise;
+use crate::support::{Site, noise};
 
 on_every_mpm!(many_requests_share_a_connection, |server| {
     let mut client = server.client();
@@ -26,6 +26,25 @@ on_every_mpm!(
         client.expect_end();
     }
 );
+
+#[test]
+fn who_never_stops_asking_is_let_go_all_the_same() {
+    let sizes = "StartServers 1\nThreadsPerChild 8\nMaxRequestWorkers 8";
+    let site = Site::new("event").sizes(sizes).conf("MaxKeepAliveRequests 0");
+    let mut server = site.start();
+    // A request that has begun may take its time, and the other client of the same child finds out when it finishes.
+    let (mut client, mut other) = (server.client(), server.client());
+    assert!(!client.get("/").closes() && !other.get("/").closes());
+    let request = head("GET", "/", &[]);
+    let (begun, rest) = request.split_at(8);
+    client.send(begun);
+    server.graceful_restart();
+    while !other.get("/").closes() {}
+    client.send(format!("{rest}{}", request.repeat(300)));
+    let answers = (1..).find(|_| client.receive("GET").closes());
+    assert_eq!(answers, Some(101));
+    client.expect_end();
+}
 
 on_every_mpm!(keep_alive_off_closes, |site| site.conf("KeepAlive Off"), |server| {
     let mut client = server.client();
