@@ -22,12 +22,12 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _}
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use nix::sys::signal::Signal;
 
 use support::client::{Client, head};
 use support::command::{herdgate, run_with};
+use support::load::Load;
 use support::processes::{clients_of, freeze, is_alive};
 use support::{MODELS, PATIENCE, Server, Site, noise, skipped, taken_port, wait_for, wait_until};
 
@@ -183,18 +183,16 @@ fn whichever_worker_becomes_free_serves_whichever_bucket_somebody_waits_in() {
     }
 }
 
-on_every_mpm!(ten_changes_of_the_buckets_lose_nothing, |server| {
-    let load = Load::default();
-    let address = server.address();
-    std::thread::scope(|scope| {
-        load.run(scope, address);
+on_every_mpm!(ten_changes_of_the_buckets_lose_nothing, |site| Load::prepare(site), |server| {
+    let load = Load::on(server.address());
+    load.of_all_habits(|| {
         for buckets in [3, 1, 4, 2, 1, 2, 3, 2, 4, 1] {
-            server.rewrite_conf(&format!("ListenBuckets {buckets}"));
+            server.rewrite_conf(&format!("{}ListenBuckets {buckets}", Load::CONF));
             server.graceful_restart();
             load.goes_on();
         }
-        load.end();
     });
+    load.expect_no_loss();
 });
 
 on_every_mpm!(
@@ -223,46 +221,6 @@ fn there_are_no_more_buckets_than_children() {
     let said = run_with(&site.conf("ListenBuckets 5").write_conf(), &["-t"]);
     assert_eq!(said.code, Some(0));
     assert!(said.stderr.contains("MaxRequestWorkers allows 2, using 2"), "{}", said.stderr);
-}
-
-/// Clients that ask without a pause, some on one connection, some on a new one each time, and tolerate nothing.
-#[derive(Default)]
-struct Load {
-    over: AtomicBool,
-    answered: AtomicUsize,
-}
-
-impl Load {
-    fn run<'scope>(
-        &'scope self,
-        scope: &'scope std::thread::Scope<'scope, '_>,
-        address: SocketAddr,
-    ) {
-        for number in 0..6 {
-            let fields: &[&str] = if number % 2 == 0 { &[] } else { &["Connection: close"] };
-            scope.spawn(move || {
-                let mut client = Client::connect(address);
-                while !self.over.load(Relaxed) {
-                    let answer = client.request("GET", "/", fields);
-                    assert_eq!(answer.status, 200);
-                    self.answered.fetch_add(1, Relaxed);
-                    if answer.closes() {
-                        client = Client::connect(address);
-                    }
-                }
-            });
-        }
-    }
-
-    /// Waits for some more answers.
-    fn goes_on(&self) {
-        let seen = self.answered.load(Relaxed);
-        wait_until("further answers", || self.answered.load(Relaxed) > seen + 50);
-    }
-
-    fn end(&self) {
-        self.over.store(true, Relaxed);
-    }
 }
 
 // --- addresses ---
@@ -534,12 +492,11 @@ fn the_unit_file_gives_orders_that_are_understood() {
 
 on_every_mpm!(
     an_upgrade_under_load_loses_nothing,
-    |site| site.conf("ListenBuckets 2\nListen unix:ROOT/web.sock"),
+    |site| Load::prepare(site).conf("ListenBuckets 2\nListen unix:ROOT/web.sock"),
     |server| {
-        let load = Load::default();
         let address = server.address();
-        std::thread::scope(|scope| {
-            load.run(scope, address);
+        let load = Load::on(address);
+        load.of_all_habits(|| {
             for _ in 0..3 {
                 let before = server.pid();
                 load.goes_on();
@@ -548,8 +505,8 @@ on_every_mpm!(
                 wait_until("the former server has ended", || !is_alive(before));
                 load.goes_on();
             }
-            load.end();
         });
+        load.expect_no_loss();
         assert_eq!(server.wait_for_the_first_process().code(), Some(0));
         assert!(ask(&server.path("web.sock")).is_ok());
         assert_eq!(server.get("/").status, 200);

@@ -1,7 +1,6 @@
 //! Restarts, stops and deaths: who lives, what is finished, and what is said about it.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use nix::sys::signal::{Signal, kill};
 
@@ -47,34 +46,6 @@ on_every_mpm!(graceful_restart_gives_an_idle_connection_one_more_request, |serve
     assert!(!client.get("/").closes());
     server.graceful_restart();
     ask_until_the_last_answer(&mut client);
-});
-
-on_every_mpm!(graceful_restarts_lose_no_request, |server| {
-    let (over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let address = server.address();
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let mut client = Client::connect(address);
-                while !over.load(Ordering::Relaxed) {
-                    let answer = client.get("/");
-                    assert_eq!(answer.status, 200);
-                    answered.fetch_add(1, Ordering::Relaxed);
-                    if answer.closes() {
-                        client = Client::connect(address);
-                    }
-                }
-            });
-        }
-        for _ in 0..5 {
-            server.graceful_restart();
-            let seen = answered.load(Ordering::Relaxed);
-            wait_until("requests between two restarts", || {
-                answered.load(Ordering::Relaxed) > seen + 20
-            });
-        }
-        over.store(true, Ordering::Relaxed);
-    });
 });
 
 on_every_mpm!(

@@ -174,6 +174,13 @@ impl Client {
         }
     }
 
+    /// All that still comes, up to an end that is no reset.
+    pub(crate) fn try_rest(&mut self) -> io::Result<Vec<u8>> {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest)?;
+        Ok(rest)
+    }
+
     /// Waits for the end of the connection, and fails if anything comes before it.
     pub(crate) fn expect_end(&mut self) {
         assert_eq!(String::from_utf8_lossy(&self.rest()), "", "the connection should just end");

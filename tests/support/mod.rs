@@ -19,6 +19,7 @@
 pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod fuse;
+pub(crate) mod load;
 pub(crate) mod processes;
 pub(crate) mod serve;
 
