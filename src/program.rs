@@ -152,7 +152,7 @@ impl WebProgram {
     /// The program that goes on with what was prepared.
     pub fn new(loader: Loader, prepared: &Prepared, surroundings: Surroundings) -> Self {
         let words: Vec<String> = std::env::args().collect();
-        Self {
+        let program = Self {
             loader,
             server: Arc::clone(&prepared.server),
             model: prepared.server.config.server.mpm.geometry.model,
@@ -168,7 +168,9 @@ impl WebProgram {
             scoreboard: prepared.plan.settings.scoreboard.clone(),
             owner: surroundings.owner,
             next: None,
-        }
+        };
+        program.describe_memory();
+        program
     }
 
     fn say(&self, level: Level, message: std::fmt::Arguments<'_>) {
@@ -262,6 +264,13 @@ impl WebProgram {
             && let Err(error) = PidFile::write(path)
         {
             self.say(Level::Error, format_args!("AH00099: {error}"));
+        }
+    }
+
+    /// The first arithmetic of `MaxRequestWorkers auto`. What children measure comes later.
+    pub(super) fn describe_memory(&self) {
+        if let Some(plan) = &self.server.config.server.mpm.memory {
+            self.say(Level::Notice, format_args!("{plan}"));
         }
     }
 
@@ -459,11 +468,11 @@ impl mpm::Program for WebProgram {
                     "child {pid} has grown to {mib} MiB, more than MaxMemoryPerChild: it is replaced"
                 ));
             }
-            Notice::LimitByMemory { child_bytes, children, workers } => {
-                let mib = child_bytes.div_ceil(1 << 20);
+            Notice::LimitByMemory { budget, child_bytes, fit, children, workers } => {
+                let (mib, kib) = (budget >> 20, child_bytes.div_ceil(1024));
                 self.say(Level::Notice, format_args!(
-                    "MaxRequestWorkers auto: children measure {mib} MiB (95th percentile), which makes {children} \
-                     children, {workers} workers"
+                    "MaxRequestWorkers auto: {mib} MiB / {kib} KiB a child, measured (95th percentile) = {fit} children, \
+                     which makes {children} children, {workers} workers"
                 ));
             }
             Notice::ForkFailed(error) => {

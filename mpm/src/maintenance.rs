@@ -9,6 +9,7 @@
 //! - Idle is counted in workers (processes in prefork, threads elsewhere), and children are forked, so that one
 //!   decision serves all three models.
 //! - The whole rate is forked, not just what is missing: a burst is expected to go on (Apache, unlike PHP-FPM).
+//! - More children than the limit are retired as well, one a second: it may have been lowered since they were forked.
 //! - After a graceful restart the rate is held for [`HOLD_OFF_AFTER_RESTART`] seconds: the first numbers mean little.
 //! - Each bucket is looked at by itself, with its share of the spare limits and a rate of its own. The most children is
 //!   a limit for all together, and the bucket with the fewest idle workers is served first.
@@ -156,7 +157,17 @@ impl SpawnRates {
             }
             (bucket, decision)
         };
-        order.into_iter().map(&mut decide).collect()
+        let mut decided: Vec<(usize, Decision)> = order.into_iter().map(&mut decide).collect();
+        let too_many = all.children > limits.max_children;
+        let retires = decided.iter().any(|(_, decision)| *decision == Decision::RetireOne);
+        if too_many && !retires && matches!(occasion, Occasion::Second) {
+            // The richest bucket gives one up, though all may be busy.
+            let can_give = |(bucket, _): &&mut (usize, Decision)| loads[*bucket].children > 1;
+            if let Some((_, decision)) = decided.iter_mut().rev().find(can_give) {
+                *decision = Decision::RetireOne;
+            }
+        }
+        decided
     }
 }
 
@@ -273,6 +284,20 @@ mod tests {
     fn one_child_a_second_is_retired() {
         let mut rate = SpawnRate::default();
         assert_eq!(rate.decide(load(200, 220), LIMITS, RATE_MAX), Decision::RetireOne);
+    }
+
+    #[test]
+    fn a_limit_that_was_lowered_retires_one_child_a_second_though_all_are_busy() {
+        let mut rates = SpawnRates::default();
+        rates.begin_generation(2);
+        let loads = |first, second| [load(0, first), load(0, second)];
+        let mut decide = |loads: [Load; 2], occasion| {
+            let decided = rates.decide(&loads, LIMITS, 1, occasion);
+            decided.iter().filter(|(_, decision)| *decision == Decision::RetireOne).count()
+        };
+        assert_eq!(decide(loads(200, 57), Occasion::Second), 1);
+        assert_eq!(decide(loads(200, 57), Occasion::Demand(&[3, 3])), 0);
+        assert_eq!(decide(loads(200, 56), Occasion::Second), 0);
     }
 
     #[test]

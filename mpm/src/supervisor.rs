@@ -49,11 +49,12 @@ use crate::demand::Demand;
 use crate::gate::Gate;
 use crate::listen::{Listeners, Overflow};
 use crate::maintenance::{Load, SpawnRates};
+use crate::memory::Fitting;
 use crate::saturation::Saturation;
 use crate::scoreboard::{QueueLook, Scoreboard, Stage};
 use crate::upgrade::{self, Successor};
 use crate::{Moment, Service, Settings};
-use upkeep::{FIT_EVERY, LoopClock};
+use upkeep::LoopClock;
 
 /// How often the number of children is looked at.
 const MAINTENANCE_EVERY: Duration = Duration::from_secs(1);
@@ -147,7 +148,7 @@ pub fn run<P: Program>(program: P, first: Plan<P::Service>) -> Result<(), StartE
         saturation: Saturation::default(),
         queue_seen: Moment::now(),
         queue_before: None,
-        next_fitting: Moment::now() + FIT_EVERY,
+        fitting: Fitting::new(Moment::now()),
         loop_clocks: vec![LoopClock::default(); places],
         wanted_at_first: 0,
         idle_by_bucket: Vec::new(),
@@ -270,7 +271,7 @@ struct Supervisor<P: Program> {
     /// The queue as it was when the last idle worker became busy.
     queue_before: Option<QueueLook>,
     /// When the most children are computed from their sizes again.
-    next_fitting: Moment,
+    fitting: Fitting,
     /// How busy event's loops are.
     loop_clocks: Vec<LoopClock>,
     /// Children that this generation begins with.
@@ -391,22 +392,27 @@ impl<P: Program> Supervisor<P> {
         };
         // From here on nothing can fail but a fork, and what cannot be replaced yet goes on.
         let active = self.started();
-        let former = std::mem::replace(&mut self.generation, next).plan.listeners;
+        let former = std::mem::replace(&mut self.generation, next).plan;
         self.generation.plan.listeners.take_effect();
         self.program.notice(Notice::Reloaded { kept: &kept });
+        if former.settings.threads_per_child == self.settings().threads_per_child {
+            // What the old children measure is known, and better than an estimate.
+            self.fit_into_memory();
+        }
+        self.fitting = Fitting::new(Moment::now());
         (self.young_deaths, self.back_off_secs) = (0, 0);
         self.spawn_not_before = Moment::now();
         match how {
             Restart::Graceful => {
                 // First the new ones, then the old ones go: there is no moment in which nobody accepts.
                 self.begin_generation(active);
-                self.give_up(&former);
+                self.give_up(&former.listeners);
                 self.replace_old();
                 self.spawn_rates.hold_off();
             }
             Restart::Hard => {
                 self.kill_all();
-                self.generation.plan.listeners.close_others(&former);
+                self.generation.plan.listeners.close_others(&former.listeners);
                 self.begin_generation(0);
             }
         }

@@ -292,11 +292,11 @@ fn freeze_mpm(settings: &ServerSettings, model: Model, found: &mut Findings) -> 
     }
     let mut raw = raw(&mpm.limits, model);
     let memory = mpm.workers_by_memory().then(|| {
-        let threads = geometry::geometry(&raw, model).0.threads_per_child;
-        MemoryPlan::of_this_machine(model, threads)
+        let (geometry, _) = geometry::geometry(&raw, model);
+        MemoryPlan::of_this_machine(model, geometry.threads_per_child, geometry.server_limit)
     });
     if let Some(plan) = &memory {
-        raw.max_request_workers = Some(plan.workers.into()); // ServerLimit cuts it.
+        raw.max_request_workers = Some(plan.workers().into());
     }
     let (mut geometry, corrections) = geometry::geometry(&raw, model);
     for correction in corrections {

@@ -4,7 +4,9 @@
 //!   limit of the cgroup, or all memory  ─ reserve ─▶ for children ÷ one child's size ─▶ children × threads ─▶ workers
 //! ```
 //!
-//! - Before anything has run, a child's size is a stated estimate. The supervisor measures from then on.
+//! - Before anything has run, a child's size is a stated estimate, and a generous one. The supervisor measures from then
+//!   on, and computes again each minute and at each reload (`fit_into_memory` in `mpm`).
+//! - The tightest limit of our cgroup and all above it counts, in either version of cgroups.
 //! - What is read from the kernel is text, so the arithmetic is pure and tested.
 
 use std::fmt;
@@ -33,27 +35,36 @@ pub struct MemoryPlan {
     pub child: u64,
     /// How many threads each child has.
     pub threads: u32,
-    /// How many workers that makes, before `ServerLimit` cuts it.
-    pub workers: u32,
+    /// How many children fit; one there must be.
+    pub fit: u32,
+    /// How many of them `ServerLimit` allows.
+    pub server_limit: u32,
 }
 
 impl MemoryPlan {
     /// The plan for this machine, or this container.
-    pub fn of_this_machine(model: Model, threads: u32) -> MemoryPlan {
-        let (available, by_cgroup) = available(Path::new("/"));
-        Self::new(available, by_cgroup, model, threads)
+    pub fn of_this_machine(model: Model, threads: u32, server_limit: u32) -> MemoryPlan {
+        Self::new(available(Path::new("/")), model, threads, server_limit)
     }
 
-    fn new(available: u64, by_cgroup: bool, model: Model, threads: u32) -> MemoryPlan {
+    fn new(
+        (available, by_cgroup): (u64, bool),
+        model: Model,
+        threads: u32,
+        server_limit: u32,
+    ) -> MemoryPlan {
         let reserve = (available / 10).max(RESERVE_BYTES_MIN).min(available);
         let child = match model {
             Model::Prefork => CHILD_BYTES,
             Model::Worker | Model::Event => CHILD_BYTES + u64::from(threads) * THREAD_BYTES,
         };
-        let children = ((available - reserve) / child).max(1); // One child there must be.
-        let workers =
-            u32::try_from(children.saturating_mul(u64::from(threads))).unwrap_or(u32::MAX);
-        MemoryPlan { available, by_cgroup, reserve, child, threads, workers }
+        let fit = u32::try_from((available - reserve) / child).unwrap_or(u32::MAX).max(1);
+        MemoryPlan { available, by_cgroup, reserve, child, threads, fit, server_limit }
+    }
+
+    /// How many workers that makes.
+    pub fn workers(&self) -> u32 {
+        self.fit.min(self.server_limit).saturating_mul(self.threads)
     }
 
     /// What the children may have together.
@@ -64,16 +75,19 @@ impl MemoryPlan {
 
 impl fmt::Display for MemoryPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let MemoryPlan { threads, workers, .. } = self;
-        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        let MemoryPlan { fit, server_limit, threads, .. } = self;
         let whose = if self.by_cgroup { "the cgroup's limit" } else { "the machine's memory" };
+        let (available, reserve) = (self.available >> 20, self.reserve.div_ceil(1 << 20));
+        let child = self.child >> 10;
         write!(
             f,
-            "MaxRequestWorkers auto: ({} MiB, {whose}, - {} MiB reserve) / {} MiB a child, estimated, x {threads} = {workers} workers",
-            mib(self.available),
-            mib(self.reserve),
-            mib(self.child),
-        )
+            "MaxRequestWorkers auto: ({available} MiB, {whose}, - {reserve} MiB reserve) / {child} KiB a child, estimated \
+             = {fit} children",
+        )?;
+        if fit > server_limit {
+            write!(f, ", of which ServerLimit allows {server_limit}")?;
+        }
+        write!(f, ", x {threads} = {} workers", self.workers())
     }
 }
 
@@ -102,17 +116,18 @@ fn cgroup_files(root: &Path, own: &str) -> Vec<PathBuf> {
     for line in own.lines() {
         let mut parts = line.splitn(3, ':').skip(1);
         let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
-        let (mount, file) = match controllers {
-            "" => ("sys/fs/cgroup", "memory.max"),
+        let (mount, names): (_, &[_]) = match controllers {
+            // Beyond `high` nobody is killed, but everybody is slowed down until the kernel has written out enough.
+            "" => ("sys/fs/cgroup", &["memory.max", "memory.high"]),
             _ if controllers.split(',').any(|one| one == "memory") => {
-                ("sys/fs/cgroup/memory", "memory.limit_in_bytes")
+                ("sys/fs/cgroup/memory", &["memory.limit_in_bytes"])
             }
             _ => continue,
         };
         let top = root.join(mount);
         let folder = top.join(path.trim_start_matches('/'));
         let above = folder.ancestors().take_while(|folder| folder.starts_with(&top));
-        files.extend(above.map(|folder| folder.join(file)));
+        files.extend(above.flat_map(|folder| names.iter().map(|name| folder.join(name))));
     }
     files
 }
@@ -152,6 +167,65 @@ mod tests {
     }
 
     #[test]
+    fn any_group_above_may_be_the_tightest() {
+        let nested = |outer: &str, middle: &str, inner: &str| {
+            tree(&[
+                MEMINFO,
+                ("proc/self/cgroup", "0::/pod/box/web\n"),
+                ("sys/fs/cgroup/pod/memory.max", outer),
+                ("sys/fs/cgroup/pod/box/memory.max", middle),
+                ("sys/fs/cgroup/pod/box/web/memory.max", inner),
+                ("sys/fs/cgroup/pod/other/memory.max", "4096\n"), // Not above us.
+            ])
+        };
+        for limits in
+            [["max", "max", "65536"], ["65536", "max", "max"], ["1048576", "65536", "131072"]]
+        {
+            let root = nested(limits[0], limits[1], limits[2]);
+            assert_eq!(available(root.path()), (65536, true), "{limits:?}");
+        }
+        assert_eq!(available(nested("max", "max\n", "max\n").path()), (16 << 30, false));
+    }
+
+    #[test]
+    fn being_slowed_down_is_a_limit_too() {
+        let root = tree(&[
+            MEMINFO,
+            ("proc/self/cgroup", "0::/web\n"),
+            ("sys/fs/cgroup/web/memory.max", "1073741824\n"),
+            ("sys/fs/cgroup/web/memory.high", "536870912\n"),
+        ]);
+        assert_eq!(available(root.path()), (512 << 20, true));
+    }
+
+    /// A container sees its own group as the mount's top, and its path in the names of the host.
+    #[test]
+    fn a_container_finds_its_limit_at_the_top() {
+        let v1 = tree(&[
+            MEMINFO,
+            ("proc/self/cgroup", "9:memory:/docker/0123\n0::/docker/0123\n"),
+            ("sys/fs/cgroup/memory/memory.limit_in_bytes", "268435456\n"),
+        ]);
+        assert_eq!(available(v1.path()), (256 << 20, true));
+        let v2 = tree(&[
+            MEMINFO,
+            ("proc/self/cgroup", "0::/\n"),
+            ("sys/fs/cgroup/memory.max", "268435456\n"),
+        ]);
+        assert_eq!(available(v2.path()), (256 << 20, true));
+    }
+
+    #[test]
+    fn a_limit_beyond_the_machine_is_none() {
+        let root = tree(&[
+            MEMINFO,
+            ("proc/self/cgroup", "0::/web\n"),
+            ("sys/fs/cgroup/web/memory.max", "1099511627776\n"),
+        ]);
+        assert_eq!(available(root.path()), (16 << 30, false));
+    }
+
+    #[test]
     fn without_a_cgroup_it_is_the_machine() {
         let root = tree(&[MEMINFO, ("proc/self/cgroup", "0::/\n")]);
         assert_eq!(available(root.path()), (16 << 30, false));
@@ -159,11 +233,19 @@ mod tests {
 
     #[test]
     fn the_arithmetic_is_as_it_is_told() {
-        let plan = MemoryPlan::new(1 << 30, true, Model::Prefork, 1);
-        assert_eq!(plan.workers, 307); // (1024 - 103) MiB / 3 MiB
-        assert!(plan.to_string().contains("the cgroup's limit"), "{plan}");
-        let event = MemoryPlan::new(1 << 30, true, Model::Event, 25);
-        assert_eq!(event.workers % 25, 0);
-        assert_eq!(MemoryPlan::new(1 << 20, true, Model::Event, 25).workers, 25); // One child, whatever happens.
+        let prefork = MemoryPlan::new((1 << 30, true), Model::Prefork, 1, 1000);
+        assert_eq!(
+            prefork.to_string(),
+            "MaxRequestWorkers auto: (1024 MiB, the cgroup's limit, - 103 MiB reserve) / 3072 KiB a child, estimated \
+             = 307 children, x 1 = 307 workers"
+        );
+        let event = MemoryPlan::new((1 << 30, false), Model::Event, 25, 16);
+        assert_eq!(
+            event.to_string(),
+            "MaxRequestWorkers auto: (1024 MiB, the machine's memory, - 103 MiB reserve) / 7872 KiB a child, estimated \
+             = 119 children, of which ServerLimit allows 16, x 25 = 400 workers"
+        );
+        let tiny = MemoryPlan::new((1 << 20, true), Model::Event, 25, 16);
+        assert_eq!((tiny.workers(), tiny.for_children()), (25, 0)); // One child, whatever happens.
     }
 }

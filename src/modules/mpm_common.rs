@@ -576,15 +576,17 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
                under prefork, 400 under worker and event, unless said otherwise. Under these two \
                it is rounded down to whole children. Herdgate's own `auto` takes as many as the \
                memory of the cgroup or the machine has room for, less a reserve, within \
-               ServerLimit; `-t -D DUMP_LIMITS` shows the arithmetic.",
+               ServerLimit: by an estimate of a child's size at first, by what children measure \
+               after the first minute, once a minute and at each reload. The log says the \
+               arithmetic, and `-t -D DUMP_LIMITS` that of the start. See docs/memory.md.",
         apply: |settings, args| {
-            settings.mpm.workers_by_memory =
-                args.peek().is_some_and(|word| word.text.eq_ignore_ascii_case("auto"));
-            if settings.mpm.workers_by_memory {
+            if args.peek().is_some_and(|word| word.text.eq_ignore_ascii_case("auto")) {
                 args.word()?;
+                settings.mpm.workers_by_memory = true;
+                settings.mpm.limits.max_request_workers = None; // The last line counts.
                 return Ok(());
             }
-            limit(args, &mut settings.mpm.limits.max_request_workers)
+            request_workers(settings, args)
         },
     },
     Directive {
@@ -594,7 +596,7 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         contexts: SERVER,
         overrides: Overrides::NONE,
         docs: "The old name of MaxRequestWorkers.",
-        apply: |settings, args| limit(args, &mut settings.mpm.limits.max_request_workers),
+        apply: request_workers,
     },
     Directive {
         name: "MaxConnectionsPerChild",
@@ -620,7 +622,8 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         overrides: Overrides::NONE,
         docs: "Herdgate's own. A child with more anonymous memory than this, what is swapped out \
                included, finishes what it serves and is replaced; the supervisor looks once a \
-               second, and replaces one child at a time. 0 is no limit. Sizes may end in K, M, G.",
+               second, and replaces one child at a time, of those that have served somebody. 0 is \
+               no limit. Sizes may end in K, M, G. See docs/memory.md.",
         apply: |settings, args| {
             settings.mpm.memory_per_child_max = Some(args.size()?);
             Ok(())
@@ -812,6 +815,11 @@ fn limit(args: &mut Args<'_>, limit: &mut Option<(i64, Span)>) -> Result<(), Pro
     let number = args.number(..)?; // Geometry corrects it later, as Apache does, and warns.
     *limit = Some((number, args.at()));
     Ok(())
+}
+
+fn request_workers(settings: &mut ServerSettings, args: &mut Args<'_>) -> Result<(), Problem> {
+    settings.mpm.workers_by_memory = false;
+    limit(args, &mut settings.mpm.limits.max_request_workers)
 }
 
 /// An optional percentage, with its sign.

@@ -67,6 +67,7 @@ impl WebProgram {
         let former = std::mem::replace(&mut self.server, next.server);
         (self.listeners, self.gate) = (next.listeners, next.gate);
         log_panics(&self.server);
+        self.describe_memory();
         for warning in &next.warnings {
             self.say(Level::Warn, format_args!("{warning}"));
         }

@@ -64,9 +64,7 @@ impl<P: Program> Supervisor<P> {
     /// As [`spawn`](Self::spawn), all for one bucket, or each for the poorest.
     pub(super) fn spawn_for(&mut self, bucket: Option<usize>, count: u32) -> u32 {
         for started in 0..count {
-            let Some(place) = self.children.iter().position(Option::is_none) else {
-                return started;
-            };
+            let Some(place) = self.free_place() else { return started };
             let bucket = bucket.unwrap_or_else(|| self.poorest_bucket());
             if let Err(error) = self.spawn_at(place, bucket) {
                 self.spawn_rates.reset();
@@ -75,6 +73,20 @@ impl<P: Program> Supervisor<P> {
             }
         }
         count
+    }
+
+    /// A place on the scoreboard for another child. Where memory sets the limit, those that finish count as well, for
+    /// they still have theirs: a graceful restart of a full server would need twice as much. A tenth more than the
+    /// limit may be there at once, out of the reserve, so that successors can start first; the other ones follow as old
+    /// children end.
+    fn free_place(&self) -> Option<usize> {
+        let settings = self.settings();
+        let beyond = (settings.max_children / 10).max(1);
+        let most = settings
+            .memory_for_children
+            .map_or(self.children.len(), |_| settings.max_children.saturating_add(beyond) as usize);
+        let there = self.children.iter().flatten().count();
+        (there < most).then(|| self.children.iter().position(Option::is_none))?
     }
 
     /// Tells old children to finish, so far as successors stand in for them. Where places are short, the others go on

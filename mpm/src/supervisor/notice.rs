@@ -77,8 +77,12 @@ pub enum Notice<'a> {
     },
     /// The most children, computed from what children measure, is another than before.
     LimitByMemory {
-        /// The 95th percentile of the children's sizes.
+        /// What all children together may have, in bytes.
+        budget: u64,
+        /// The 95th percentile of the children's sizes, with what the kernel keeps for them.
         child_bytes: u64,
+        /// How many of them fit, before `ServerLimit` cuts it.
+        fit: u32,
         /// The most children that take connections.
         children: u32,
         /// The most workers.

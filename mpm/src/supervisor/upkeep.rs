@@ -15,12 +15,10 @@ use super::{Generation, Life, Notice, Program, Supervisor};
 use crate::demand::Hint;
 use crate::event::busy_permille;
 use crate::maintenance::{Decision, Limits, Load, Occasion};
+use crate::memory::{Size, children_that_fit};
 use crate::saturation::{self, QueueWaits, Work};
 use crate::scoreboard::{State, add};
-use crate::{Model, Moment, Settings, SpawnPolicy, memory};
-
-/// How often the most children are computed from what they measure.
-pub(super) const FIT_EVERY: Duration = Duration::from_secs(60);
+use crate::{Model, Moment, Settings, SpawnPolicy};
 
 impl<P: Program> Supervisor<P> {
     pub(super) fn maintain(&mut self) -> Life {
@@ -32,7 +30,9 @@ impl<P: Program> Supervisor<P> {
         self.replace_old();
         self.watch_saturation(load, now);
         self.watch_memory();
-        self.fit_into_memory(now);
+        if self.fitting.is_due(now) {
+            self.fit_into_memory();
+        }
         if may_start(now, self.spawn_not_before, self.started()) {
             let decided = self.decide(&loads, Occasion::Second);
             if decided.iter().all(|(_, decision)| *decision == Decision::Nothing) {
@@ -165,7 +165,7 @@ impl<P: Program> Supervisor<P> {
         let mut bytes = Vec::new();
         for (place, child) in self.children.iter().enumerate() {
             let Some(child) = child else { continue };
-            bytes.extend(memory::anonymous_bytes(child.pid));
+            bytes.extend(Size::of(child.pid).map(Size::whole));
             if child.is_finishing() {
                 work.finishing_children += 1;
             } else if self.settings().model == Model::Event {
@@ -182,37 +182,36 @@ impl<P: Program> Supervisor<P> {
         work
     }
 
-    /// `MaxRequestWorkers auto`: how many children fit, by the size that nearly all of them stay below.
-    pub(super) fn fit_into_memory(&mut self, now: Moment) {
-        let Some(budget) = self.settings().memory_for_children.filter(|_| now >= self.next_fitting)
-        else {
-            return;
-        };
-        self.next_fitting = now + FIT_EVERY;
-        let sizes = self
-            .children
-            .iter()
-            .flatten()
-            .filter_map(|child| memory::anonymous_bytes(child.pid))
-            .collect();
-        let Some(child_bytes) = memory::percentile_95(sizes) else { return };
-        let children = u32::try_from(budget / child_bytes.max(1)).unwrap_or(u32::MAX);
-        let children = children.clamp(1, self.settings().server_limit);
-        if children == self.settings().max_children {
+    /// `MaxRequestWorkers auto`: how many children fit, by the size that nearly all of them stay below. Each bucket
+    /// needs one, whatever fits.
+    pub(super) fn fit_into_memory(&mut self) {
+        let Some(budget) = self.settings().memory_for_children else { return };
+        let sizes = self.children.iter().flatten();
+        let sizes = sizes.filter_map(|child| Size::of(child.pid)).map(Size::whole).collect();
+        let present = self.settings().max_children;
+        let Some((fit, child_bytes)) = children_that_fit(budget, sizes, present) else { return };
+        let most = self.settings().server_limit;
+        let buckets = u32::try_from(self.generation.plan.listeners.buckets()).unwrap_or(most);
+        let children = fit.clamp(buckets.clamp(1, most), most);
+        if children == present {
             return;
         }
         self.generation.plan.settings.max_children = children;
         let workers = children * self.settings().threads_per_child;
-        self.program.notice(Notice::LimitByMemory { child_bytes, children, workers });
+        self.program.notice(Notice::LimitByMemory { budget, child_bytes, fit, children, workers });
     }
 
     /// Lets the child finish that has grown most, if it has grown too much: one a second, so that a leak that all
-    /// children share does not end them all at once. Its successor starts first.
+    /// children share does not end them all at once. Its successor starts first. Who has served nobody yet has not
+    /// grown, and a successor would be as large: there the limit is too low for any child, and an idle server must
+    /// not replace one a second for ever.
     pub(super) fn watch_memory(&mut self) {
         let Some(max) = self.settings().max_memory_per_child else { return };
         let active = self.children.iter().enumerate().filter_map(|(place, child)| {
             let child = child.as_ref().filter(|child| !child.is_finishing())?;
-            Some((memory::anonymous_bytes(child.pid)?, place, child.pid))
+            let has_served = self.scoreboard.children()[place].accepted.load(Relaxed) > 0;
+            let size = Size::of(child.pid).filter(|_| has_served)?;
+            Some((size.anonymous, place, child.pid))
         });
         let Some((bytes, place, pid)) = active.max().filter(|(bytes, ..)| *bytes > max) else {
             return;
