@@ -268,7 +268,7 @@ impl WebProgram {
     }
 
     /// The first arithmetic of `MaxRequestWorkers auto`. What children measure comes later.
-    pub(super) fn describe_memory(&self) {
+    fn describe_memory(&self) {
         if let Some(plan) = &self.server.config.server.mpm.memory {
             self.say(Level::Notice, format_args!("{plan}"));
         }

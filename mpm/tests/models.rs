@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -239,6 +240,53 @@ fn relay_closes_when_its_backend_cannot_be_reached() {
     for model in MODELS {
         let server = Server::start("relay", &[model, "127.0.0.1:1"]);
         assert_eq!(server.connect().read(&mut [0]).unwrap_or(0), 0, "{model}");
+    }
+}
+
+#[test]
+fn children_that_leak_are_replaced_one_a_second_and_nothing_is_lost() {
+    const LIMIT: u64 = 8 << 20;
+    for model in MODELS {
+        let mut server = Server::start("leak", &[model, &(LIMIT >> 20).to_string()]);
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // Clients lose patience before the server, so that a lost answer is a failure, and so is a refused one.
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !over.load(Relaxed) {
+                        let mut client = TcpStream::connect(server.address).unwrap();
+                        client.set_read_timeout(Some(PATIENCE)).unwrap();
+                        say_and_hear(&mut client, b"x");
+                    }
+                });
+            }
+            let _over = OnDrop(|| over.store(true, Relaxed)); // Or the clients would never know of a failure.
+            let (mut replaced, mut this_second) = (Vec::new(), 0);
+            while replaced.len() < 4 {
+                let mut line = String::new();
+                server.stdout.read_line(&mut line).unwrap();
+                match line.split_whitespace().collect::<Vec<_>>()[..] {
+                    ["second", ..] => this_second = 0,
+                    ["replaced", pid, bytes] => {
+                        this_second += 1;
+                        assert_eq!(this_second, 1, "{model}: one a second");
+                        assert!(bytes.parse::<u64>().unwrap() > LIMIT, "{model}: {line}");
+                        assert!(!replaced.contains(&pid.to_owned()), "{model}: once is enough");
+                        replaced.push(pid.to_owned());
+                    }
+                    _ => panic!("{model}: {line:?}"),
+                }
+            }
+        });
+    }
+}
+
+/// Does what must be done, also when a test fails.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }
 

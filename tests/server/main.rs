@@ -17,6 +17,7 @@
 //! | `dumps` | `-S`, `-M`, `-D DUMP_…` |
 //! | `folder` | `herdgate serve` |
 //! | `gate` | which gate stands before accept, and what is said about it |
+//! | `memory` | how many workers fit, children that grow, children that retire, who goes first |
 //! | `saturation` | what is said when all workers are busy |
 //! | `slow` | a disk that takes its time |
 
@@ -34,6 +35,7 @@ mod gate;
 mod hosts;
 mod lifecycle;
 mod logs;
+mod memory;
 mod reload;
 mod saturation;
 mod signals;

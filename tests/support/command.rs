@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 
 use super::PATIENCE;
+use super::cgroup::Group;
 
 /// The binary under test.
 pub(crate) fn herdgate() -> &'static str {
@@ -25,8 +26,15 @@ pub(crate) struct Said {
 /// that, a shell or an ssh session, would wait for ever.
 #[track_caller]
 pub(crate) fn run<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Said {
-    let process = Command::new(herdgate())
-        .args(arguments)
+    let mut command = Command::new(herdgate());
+    command.args(arguments);
+    end_of(command)
+}
+
+/// Runs a command to its end.
+#[track_caller]
+fn end_of(mut command: Command) -> Said {
+    let process = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -47,4 +55,11 @@ pub(crate) fn run<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Sa
 pub(crate) fn run_with(conf: &Path, arguments: &[&str]) -> Said {
     let conf = conf.to_str().expect("a temporary folder has a plain name");
     run(["-f", conf].into_iter().chain(arguments.iter().copied()))
+}
+
+/// As [`run_with`], in a cgroup.
+pub(crate) fn run_in(group: &Group, conf: &Path, arguments: &[&str]) -> Said {
+    let mut command = group.command();
+    command.arg("-f").arg(conf).args(arguments);
+    end_of(command)
 }

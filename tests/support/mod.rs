@@ -16,6 +16,7 @@
 #![allow(dead_code, reason = "each test program uses its part of this module")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by failing")]
 
+pub(crate) mod cgroup;
 pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod fuse;
