@@ -10,6 +10,7 @@
 
 mod reload;
 
+use std::cmp::Ordering;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -470,9 +471,14 @@ impl mpm::Program for WebProgram {
             }
             Notice::LimitByMemory { budget, child_bytes, fit, children, workers } => {
                 let (mib, kib) = (budget >> 20, child_bytes.div_ceil(1024));
+                let bounds = match fit.cmp(&children) {
+                    Ordering::Greater => format!(", of which ServerLimit allows {children}"),
+                    Ordering::Equal => String::new(),
+                    Ordering::Less => format!(", but {children} there must be"),
+                };
                 self.say(Level::Notice, format_args!(
-                    "MaxRequestWorkers auto: {mib} MiB / {kib} KiB a child, measured (95th percentile) = {fit} children, \
-                     which makes {children} children, {workers} workers"
+                    "MaxRequestWorkers auto: {mib} MiB / {kib} KiB a child, measured (95th percentile) \
+                     = {fit} children{bounds}, {workers} workers"
                 ));
             }
             Notice::ForkFailed(error) => {

@@ -224,8 +224,7 @@ fn connections_of_the_retired(server: &Server, retired: usize) -> Vec<usize> {
     for line in server.text("logs/pids").lines() {
         *connections.entry(line.parse().unwrap()).or_default() += 1;
     }
-    let alive: HashSet<i32> = server.children().into_iter().map(Pid::as_raw).collect();
-    connections.retain(|pid, _| !alive.contains(pid));
+    connections.retain(|pid, _| !is_alive(Pid::from_raw(*pid)));
     assert!(connections.len() >= retired, "{connections:?}");
     connections.into_values().collect()
 }

@@ -182,12 +182,13 @@ impl<P: Program> Supervisor<P> {
         work
     }
 
-    /// `MaxRequestWorkers auto`: how many children fit, by the size that nearly all of them stay below. Each bucket
-    /// needs one, whatever fits.
+    /// `MaxRequestWorkers auto`: how many children fit, by the size that nearly all of them stay below. Who has served
+    /// nobody yet has not its size yet. Each bucket needs a child, whatever fits.
     pub(super) fn fit_into_memory(&mut self) {
         let Some(budget) = self.settings().memory_for_children else { return };
-        let sizes = self.children.iter().flatten();
-        let sizes = sizes.filter_map(|child| Size::of(child.pid)).map(Size::whole).collect();
+        let served = self.children.iter().enumerate().filter(|(place, _)| self.has_served(*place));
+        let sizes = served.filter_map(|(_, child)| Some(Size::of(child.as_ref()?.pid)?.whole()));
+        let sizes = sizes.collect();
         let present = self.settings().max_children;
         let Some((fit, child_bytes)) = children_that_fit(budget, sizes, present) else { return };
         let most = self.settings().server_limit;
@@ -209,8 +210,7 @@ impl<P: Program> Supervisor<P> {
         let Some(max) = self.settings().max_memory_per_child else { return };
         let active = self.children.iter().enumerate().filter_map(|(place, child)| {
             let child = child.as_ref().filter(|child| !child.is_finishing())?;
-            let has_served = self.scoreboard.children()[place].accepted.load(Relaxed) > 0;
-            let size = Size::of(child.pid).filter(|_| has_served)?;
+            let size = Size::of(child.pid).filter(|_| self.has_served(place))?;
             Some((size.anonymous, place, child.pid))
         });
         let Some((bytes, place, pid)) = active.max().filter(|(bytes, ..)| *bytes > max) else {
@@ -219,6 +219,10 @@ impl<P: Program> Supervisor<P> {
         self.program.notice(Notice::ChildTooLarge { pid, bytes });
         self.spawn(1);
         self.tell_to_finish(place);
+    }
+
+    fn has_served(&self, place: usize) -> bool {
+        self.scoreboard.children()[place].accepted.load(Relaxed) > 0
     }
 
     /// All buckets' workers, by what they do.
