@@ -71,10 +71,10 @@ impl Program for Told {
     }
 
     fn notice(&mut self, notice: Notice<'_>) {
-        match notice {
-            Notice::ChildTooLarge { pid, bytes } => println!("replaced {pid} {bytes}"),
-            Notice::ChildDied { pid, end } => println!("died {pid} {end:?}"),
-            _ => {}
+        if let Notice::ChildTooLarge { pid, bytes } = notice {
+            println!("replaced {pid} {bytes}");
+        } else {
+            println!("{notice:?}");
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::on_every_mpm;
 use crate::support::cgroup::Group;
 use crate::support::client::Client;
 use crate::support::processes::is_alive;
-use crate::support::{MODELS, Server, Site, command, skipped, wait_until};
+use crate::support::{MODELS, Server, Site, command, wait_until};
 
 // --- MaxRequestWorkers auto ---
 
@@ -22,7 +22,8 @@ const LIMIT: u64 = 48 << 20;
 fn queues_rather_than_swaps(model: &'static str) {
     let group = match Group::make(LIMIT) {
         Ok(group) => group,
-        Err(why) => return skipped(&format!("a memory cgroup: {why}")),
+        // No package brings this right, so HERDGATE_REQUIRE_PEERS does not ask for it.
+        Err(why) => return eprintln!("skipped: no memory cgroup: {why}"),
     };
     let site = Site::new(model).sizes(&format!("{}\nMaxRequestWorkers auto", sizes(model)));
     let told = command::run_in(&group, &site.write_conf(), &["-t", "-D", "DUMP_LIMITS"]);
@@ -34,6 +35,9 @@ fn queues_rather_than_swaps(model: &'static str) {
     let workers = last_number_before(&estimate, " workers");
     let crowd = Crowd::of(&server, workers + 30);
     crowd.wait_until_it_fills(&server, workers);
+    if model == "event" {
+        assert_eq!(server.get("/").status, 200); // Somebody has served, so there is something to measure.
+    }
     server.graceful_restart();
     let measured = server.wait_for_error(" a child, measured (95th percentile) = ");
     let more = last_number_before(&measured, " workers");

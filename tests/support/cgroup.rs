@@ -30,8 +30,10 @@ impl Group {
         let top = Path::new("/sys/fs/cgroup");
         let controllers = fs::read_to_string(top.join("cgroup.controllers")).unwrap_or_default();
         let (version, top) = if controllers.split_whitespace().any(|one| one == "memory") {
-            // Where it is switched on already, writing it again changes nothing.
-            write(&top.join("cgroup.subtree_control"), "+memory")?;
+            let handed_down = fs::read_to_string(top.join("cgroup.subtree_control"));
+            if !handed_down.is_ok_and(|list| list.split_whitespace().any(|one| one == "memory")) {
+                return Err("the memory controller stops at the top".to_owned());
+            }
             (Version::Two, top.to_owned())
         } else {
             (Version::One, top.join("memory"))
