@@ -5,12 +5,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod support;
+
 use std::collections::HashSet;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::ffi::OsStr;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
-use std::process::{Child as Process, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
@@ -19,24 +20,21 @@ use herdgate_mpm::scoreboard::reader::{AtGate, Child, Reader, Snapshot};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-const MODELS: [&str; 3] = ["prefork", "worker", "event"];
+use support::{MODELS, PATIENCE, Server, wait_until};
+
 const MUTEXES: [&str; 5] = ["pthread", "fcntl", "flock", "sysvsem", "posixsem"];
 const COUNTED: [&str; 2] = ["2-sysvsem", "2-posixsem"];
 const OPEN: [&str; 2] = ["none", "exclusive"];
 const CHILDREN: usize = 3;
-/// Long enough for the slowest machine: it is only ever waited out by a test that fails.
-const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running server, ended with its children when the test is over.
-struct Server {
-    process: Process,
-    stdout: BufReader<ChildStdout>,
-    addresses: Vec<SocketAddr>,
+/// A running server behind a gate, and its scoreboard.
+struct Gated {
+    server: Server,
     board: Reader,
     folder: tempfile::TempDir,
 }
 
-impl Server {
+impl Gated {
     fn start(model: &str, gate: &str) -> Self {
         Self::start_as(model, gate, CHILDREN, None)
     }
@@ -44,25 +42,18 @@ impl Server {
     fn start_as(model: &str, gate: &str, children: usize, user: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let board = folder.path().join("scoreboard");
-        let mut process = Command::new(example_path())
-            .args(["serve", model, gate])
-            .arg(&board)
-            .arg(children.to_string())
-            .args(user)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(process.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let addresses = line.split_whitespace().map(|address| address.parse().unwrap()).collect();
+        let children = children.to_string();
+        let fixed = ["serve", model, gate].map(OsStr::new);
+        let arguments = fixed.into_iter().chain([board.as_os_str(), children.as_ref()]);
+        let server = Server::start("gates", arguments.chain(user.map(OsStr::new)));
         wait_until("there is a scoreboard", || Reader::open(&board).is_ok());
         let board = Reader::open(&board).unwrap();
-        Self { process, stdout, addresses, board, folder }
+        Self { server, board, folder }
     }
 
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.process.id().cast_signed()), signal).unwrap();
+    /// One connection, to the first of its two listeners.
+    fn ask(&self) {
+        ask(self.server.addresses[0], PATIENCE).unwrap();
     }
 
     /// The scoreboard, once it looks as it should.
@@ -83,38 +74,10 @@ impl Server {
         });
         snapshot.children
     }
-
-    /// Waits for the end of the server and of all its children: all hold its standard output.
-    fn wait_for_the_end(mut self) {
-        self.stdout.read_to_end(&mut Vec::new()).unwrap();
-        assert!(self.process.wait().unwrap().success());
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = kill(Pid::from_raw(self.process.id().cast_signed()), Signal::SIGTERM);
-        let _ = self.process.wait();
-    }
 }
 
 fn count(snapshot: &Snapshot, at: AtGate) -> usize {
     snapshot.children.iter().filter(|child| child.is_present() && child.at_gate == at).count()
-}
-
-/// Cargo builds examples beside the folder of the test binaries.
-fn example_path() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.parent().unwrap().parent().unwrap().join("examples/gates")
-}
-
-/// Asks again until it holds. What is waited for is sure to come, or the test fails; the pause only saves CPU time.
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 /// One connection, from its start to the answer. A connection that is refused is a failure at once: that the server
@@ -133,13 +96,13 @@ fn check_survives(model: &str, gate: &str, inside: usize) {
     const WITHIN: Duration = Duration::from_secs(1);
     const TRIES: usize = 20;
     let in_time = (0..TRIES).any(|_| {
-        let server = Server::start(model, gate);
+        let server = Gated::start(model, gate);
         let children = server.once_queued(inside);
         let start = Instant::now();
         for holder in children.iter().filter(|child| child.at_gate == AtGate::Inside) {
             kill(Pid::from_raw(holder.pid), Signal::SIGKILL).unwrap();
         }
-        for address in &server.addresses {
+        for address in &server.server.addresses {
             ask(*address, PATIENCE).unwrap_or_else(|error| panic!("{model} {gate}: {error}"));
         }
         let in_time = start.elapsed() < WITHIN;
@@ -169,7 +132,7 @@ fn the_counted_gate_survives_its_holders() {
 
 #[test]
 fn a_robust_mutex_tells_of_the_death() {
-    let server = Server::start("prefork", "pthread");
+    let server = Gated::start("prefork", "pthread");
     let children = server.once_queued(1);
     let holder = children.iter().find(|child| child.at_gate == AtGate::Inside).unwrap();
     kill(Pid::from_raw(holder.pid), Signal::SIGKILL).unwrap();
@@ -186,14 +149,14 @@ fn a_robust_mutex_tells_of_the_death() {
 #[test]
 fn who_dies_in_the_queue_changes_nothing() {
     for gate in MUTEXES {
-        let server = Server::start("prefork", gate);
+        let server = Gated::start("prefork", gate);
         let children = server.once_queued(1);
         for child in children.iter().filter(|child| child.at_gate == AtGate::Waiting) {
             kill(Pid::from_raw(child.pid), Signal::SIGKILL).unwrap();
         }
         let lost = |snapshot: &Snapshot| snapshot.server.children_lost == CHILDREN as u64 - 1;
         server.once("they are buried", lost);
-        ask(server.addresses[0], PATIENCE).unwrap();
+        server.ask();
         server.once_queued(1);
     }
 }
@@ -215,7 +178,7 @@ fn every_pair_serves_both_listeners_and_loses_nothing_under_event() {
 
 fn check_matrix(model: &str) {
     for gate in OPEN.into_iter().chain(MUTEXES).chain(COUNTED) {
-        let server = Server::start(model, gate);
+        let server = Gated::start(model, gate);
         let failed = storm(&server, 0);
         assert_eq!(failed, 0, "{model} {gate}: nobody was killed");
         let failed = storm(&server, KILLS);
@@ -230,7 +193,7 @@ const KILLS: usize = 3;
 
 /// A thousand answered connections, half of them on each listener, with children killed in between. Says how many
 /// more were begun and got no answer.
-fn storm(server: &Server, kills: usize) -> usize {
+fn storm(server: &Gated, kills: usize) -> usize {
     const EACH: usize = 500;
     let answered = [AtomicUsize::new(0), AtomicUsize::new(0)];
     let failed = AtomicUsize::new(0);
@@ -239,7 +202,7 @@ fn storm(server: &Server, kills: usize) -> usize {
         for client in 0..CLIENTS {
             let listener = client % 2;
             let (mine, other) = (&answered[listener], &answered[1 - listener]);
-            let (failed, starved, address) = (&failed, &starved, server.addresses[listener]);
+            let (failed, starved, address) = (&failed, &starved, server.server.addresses[listener]);
             let body = move || {
                 while mine.load(SeqCst) < EACH {
                     if ask(address, PATIENCE).is_err() {
@@ -263,7 +226,7 @@ fn storm(server: &Server, kills: usize) -> usize {
 }
 
 /// Kills a child, one that stands inside if there is any.
-fn kill_one(server: &Server) {
+fn kill_one(server: &Gated) {
     wait_until("a child can be killed", || {
         let snapshot = server.board.snapshot();
         let present = snapshot.children.iter().filter(|child| child.is_present());
@@ -281,10 +244,10 @@ fn a_busy_loop_is_brought_a_few_connections_and_loses_none() {
     /// As in the accept thread. The one that keeps the loop busy is one of them, if its byte came with it.
     const BROUGHT_MAX: u64 = 8;
     for gate in ["pthread", "2-sysvsem"] {
-        let server = Server::start_as("event", gate, 1, None);
+        let server = Gated::start_as("event", gate, 1, None);
         let keeper = UnixListener::bind(server.folder.path().join("keeper")).unwrap();
         let send = |byte: &[u8]| {
-            let mut stream = TcpStream::connect(server.addresses[0]).unwrap();
+            let mut stream = TcpStream::connect(server.server.addresses[0]).unwrap();
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
             stream.write_all(byte).unwrap();
             stream
@@ -299,12 +262,12 @@ fn a_busy_loop_is_brought_a_few_connections_and_loses_none() {
                 && child.at_gate == AtGate::Away
                 && waiting == CLIENTS - child.accepted
         });
-        server.signal(Signal::SIGWINCH);
+        server.server.signal(Signal::SIGWINCH);
         drop(kept);
         for mut client in clients {
             client.read_exact(&mut [0]).unwrap();
         }
-        server.wait_for_the_end();
+        server.server.wait_for_the_end();
     }
 }
 
@@ -314,13 +277,14 @@ fn connections_tell_how_long_they_waited_behind_every_gate_under_every_model() {
     /// How exactly the kernel tells the time: one tick of its clock, at 100 a second.
     const TICK: Duration = Duration::from_millis(10);
     for (model, gate) in pairs() {
-        let server = Server::start(model, gate);
+        let server = Gated::start(model, gate);
         let snapshot =
             server.once("the children are there", |snapshot| present(snapshot).count() == CHILDREN);
         let children: Vec<Pid> = present(&snapshot).map(|child| Pid::from_raw(child.pid)).collect();
         children.iter().for_each(|child| kill(*child, Signal::SIGSTOP).unwrap());
         wait_until("they stand still", || children.iter().all(|child| stands_still(*child)));
         let mut clients: Vec<TcpStream> = server
+            .server
             .addresses
             .iter()
             .cycle()
@@ -341,7 +305,7 @@ fn connections_tell_how_long_they_waited_behind_every_gate_under_every_model() {
         assert!(asked > 0, "{model} {gate}");
         let shortest = waits.iter().position(|count| *count > 0).unwrap();
         assert!(shortest >= waits::bucket(waited - TICK), "{model} {gate}: {waited:?} {waits:?}");
-        server.signal(Signal::SIGUSR1);
+        server.server.signal(Signal::SIGUSR1);
         server.once("the counters go on through all generations", |snapshot| {
             let of_now = |child: &Child| child.generation == 1;
             present(snapshot).all(of_now) && queue_of(snapshot) == (asked, waits.clone())
@@ -376,32 +340,32 @@ fn stands_still(pid: Pid) -> bool {
 #[test]
 fn generations_change_behind_every_gate() {
     for gate in MUTEXES.into_iter().chain(COUNTED) {
-        let server = Server::start("prefork", gate);
+        let server = Gated::start("prefork", gate);
         for generation in 1..=2 {
-            server.signal(Signal::SIGUSR1);
+            server.server.signal(Signal::SIGUSR1);
             server.once("the new children are alone", |snapshot| {
                 let mut present = snapshot.children.iter().filter(|child| child.is_present());
                 snapshot.server.generation == generation
                     && present.all(|child| child.generation == generation)
             });
-            ask(server.addresses[0], PATIENCE).unwrap();
+            server.ask();
         }
-        server.signal(Signal::SIGWINCH);
-        server.wait_for_the_end();
+        server.server.signal(Signal::SIGWINCH);
+        server.server.wait_for_the_end();
     }
 }
 
 #[test]
 fn no_semaphore_outlives_its_server() {
     let before = semaphores();
-    let server = Server::start("prefork", "sysvsem");
+    let server = Gated::start("prefork", "sysvsem");
     server.once_queued(1);
-    server.signal(Signal::SIGUSR1);
+    server.server.signal(Signal::SIGUSR1);
     server.once("there is a second generation", |snapshot| snapshot.server.generation == 1);
     let during = &semaphores() - &before;
     assert!(!during.is_empty());
-    server.signal(Signal::SIGTERM);
-    server.wait_for_the_end();
+    server.server.signal(Signal::SIGTERM);
+    server.server.wait_for_the_end();
     // Some are other tests' servers', which end as well.
     wait_until("the semaphores are gone", || semaphores().is_disjoint(&during));
 }
@@ -420,9 +384,9 @@ fn children_without_privileges_get_through_every_gate() {
         return;
     }
     for gate in MUTEXES.into_iter().chain(COUNTED) {
-        let server = Server::start_as("prefork", gate, CHILDREN, Some("nobody"));
+        let server = Gated::start_as("prefork", gate, CHILDREN, Some("nobody"));
         for _ in 0..20 {
-            ask(server.addresses[0], PATIENCE).unwrap();
+            server.ask();
         }
         let snapshot = server.board.snapshot();
         assert_eq!(snapshot.server.children_lost, 0, "{gate}");

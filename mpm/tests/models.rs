@@ -2,78 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod support;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
-const MODELS: [&str; 3] = ["prefork", "worker", "event"];
-/// Long enough for the slowest machine: it is only ever waited out by a test that fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+use support::{MODELS, PATIENCE, Server, wait_until};
 
-/// A running example, killed with its children when the test is over.
-struct Server {
-    process: Child,
-    stdout: BufReader<ChildStdout>,
-    address: SocketAddr,
-}
-
-impl Server {
-    fn start(example: &str, arguments: &[&str]) -> Self {
-        let mut process = Command::new(example_path(example))
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(process.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let address =
-            line.split(" on ").nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap();
-        Self { process, stdout, address }
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.process.id().cast_signed()), signal).unwrap();
-    }
-
-    /// The children's process ids, from the kernel.
-    fn children(&self) -> Vec<Pid> {
-        let pid = self.process.id();
-        let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-        list.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
-    }
-
-    /// Waits for the end of the server and of all its children: all hold its standard output.
-    fn wait_for_the_end(mut self) {
-        self.stdout.read_to_end(&mut Vec::new()).unwrap();
-        assert!(self.process.wait().unwrap().success());
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // TERM takes the children along, and a panicking test must not leave any behind.
-        let _ = kill(Pid::from_raw(self.process.id().cast_signed()), Signal::SIGTERM);
-        let _ = self.process.wait();
-    }
-}
-
-/// Cargo builds examples beside the folder of the test binaries.
-fn example_path(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.parent().unwrap().parent().unwrap().join("examples").join(name)
+fn connect(server: &Server) -> TcpStream {
+    let stream = TcpStream::connect(server.addresses[0]).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
 }
 
 fn say_and_hear(stream: &mut TcpStream, words: &[u8]) {
@@ -86,8 +28,8 @@ fn say_and_hear(stream: &mut TcpStream, words: &[u8]) {
 #[test]
 fn echo_answers_many_clients_at_once() {
     for model in MODELS {
-        let server = Server::start("echo", &[model]);
-        let mut clients: Vec<TcpStream> = (0..4).map(|_| server.connect()).collect();
+        let server = Server::start("echo", [model]);
+        let mut clients: Vec<TcpStream> = (0..4).map(|_| connect(&server)).collect();
         for round in 0..3 {
             for (number, client) in clients.iter_mut().enumerate() {
                 say_and_hear(client, format!("{model} {round} {number}").as_bytes());
@@ -99,10 +41,10 @@ fn echo_answers_many_clients_at_once() {
 #[test]
 fn echo_returns_more_than_any_buffer_holds() {
     for model in MODELS {
-        let server = Server::start("echo", &[model]);
+        let server = Server::start("echo", [model]);
         let sent: Vec<u8> =
             (0..8_000_000_u32).map(|number| number.to_le_bytes()[0] ^ 0x5a).collect();
-        let mut stream = server.connect();
+        let mut stream = connect(&server);
         let mut writer = stream.try_clone().unwrap();
         let received = std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -120,8 +62,8 @@ fn echo_returns_more_than_any_buffer_holds() {
 #[test]
 fn term_ends_the_server_and_its_children() {
     for model in MODELS {
-        let server = Server::start("echo", &[model]);
-        say_and_hear(&mut server.connect(), b"ready");
+        let server = Server::start("echo", [model]);
+        say_and_hear(&mut connect(&server), b"ready");
         server.signal(Signal::SIGTERM);
         server.wait_for_the_end();
     }
@@ -130,8 +72,8 @@ fn term_ends_the_server_and_its_children() {
 #[test]
 fn winch_lets_connections_finish() {
     for model in MODELS {
-        let server = Server::start("echo", &[model]);
-        let mut idle = server.connect();
+        let server = Server::start("echo", [model]);
+        let mut idle = connect(&server);
         say_and_hear(&mut idle, b"hello");
         server.signal(Signal::SIGWINCH);
         assert_eq!(idle.read(&mut [0]).unwrap(), 0, "an idle echo is told, and closes");
@@ -142,30 +84,30 @@ fn winch_lets_connections_finish() {
 #[test]
 fn a_graceful_restart_serves_the_next_client_with_new_children() {
     for model in MODELS {
-        let server = Server::start("echo", &[model]);
-        let mut old = server.connect();
+        let server = Server::start("echo", [model]);
+        let mut old = connect(&server);
         say_and_hear(&mut old, b"before");
         let before = server.children();
         server.signal(Signal::SIGUSR1);
         assert_eq!(old.read(&mut [0]).unwrap(), 0, "an idle echo is told, and closes");
-        say_and_hear(&mut server.connect(), b"after");
+        say_and_hear(&mut connect(&server), b"after");
         wait_until("the old children are gone", || {
             !server.children().iter().any(|pid| before.contains(pid))
         });
-        say_and_hear(&mut server.connect(), b"long after");
+        say_and_hear(&mut connect(&server), b"long after");
     }
 }
 
 #[test]
 fn killed_children_are_replaced() {
     for model in MODELS {
-        let server = Server::start("echo", &[model]);
-        say_and_hear(&mut server.connect(), b"before");
+        let server = Server::start("echo", [model]);
+        say_and_hear(&mut connect(&server), b"before");
         let before = server.children();
         for child in &before {
             kill(*child, Signal::SIGKILL).unwrap();
         }
-        say_and_hear(&mut server.connect(), b"after");
+        say_and_hear(&mut connect(&server), b"after");
         wait_until("others stand in", || {
             let now = server.children();
             !now.is_empty() && !now.iter().any(|pid| before.contains(pid))
@@ -176,12 +118,12 @@ fn killed_children_are_replaced() {
 #[test]
 fn children_finish_when_their_supervisor_is_killed() {
     for model in MODELS {
-        let mut server = Server::start("echo", &[model]);
-        let mut client = server.connect();
+        let mut server = Server::start("echo", [model]);
+        let mut client = connect(&server);
         say_and_hear(&mut client, b"before");
         server.signal(Signal::SIGKILL);
         assert_eq!(client.read(&mut [0]).unwrap(), 0, "an idle echo is told, and closes");
-        server.stdout.read_to_end(&mut Vec::new()).unwrap(); // All children have gone.
+        server.wait_for_the_last_process();
     }
 }
 
@@ -216,8 +158,8 @@ fn reversing_backend() -> SocketAddr {
 fn relay_waits_on_two_descriptors_and_runs_a_job() {
     let backend = reversing_backend().to_string();
     for model in MODELS {
-        let server = Server::start("relay", &[model, &backend]);
-        let mut clients: Vec<_> = (0..3).map(|_| BufReader::new(server.connect())).collect();
+        let server = Server::start("relay", [model, &*backend]);
+        let mut clients: Vec<_> = (0..3).map(|_| BufReader::new(connect(&server))).collect();
         for client in &mut clients {
             // Two lines and a half in one packet, and the other half later: the transport holds back.
             client.get_mut().write_all(b"one\ntwo\nthr").unwrap();
@@ -238,8 +180,8 @@ fn relay_waits_on_two_descriptors_and_runs_a_job() {
 #[test]
 fn relay_closes_when_its_backend_cannot_be_reached() {
     for model in MODELS {
-        let server = Server::start("relay", &[model, "127.0.0.1:1"]);
-        assert_eq!(server.connect().read(&mut [0]).unwrap_or(0), 0, "{model}");
+        let server = Server::start("relay", [model, "127.0.0.1:1"]);
+        assert_eq!(connect(&server).read(&mut [0]).unwrap_or(0), 0, "{model}");
     }
 }
 
@@ -247,14 +189,15 @@ fn relay_closes_when_its_backend_cannot_be_reached() {
 fn children_that_leak_are_replaced_one_a_second_and_nothing_is_lost() {
     const LIMIT: u64 = 8 << 20;
     for model in MODELS {
-        let mut server = Server::start("leak", &[model, &(LIMIT >> 20).to_string()]);
+        let mut server = Server::start("leak", [model, &(LIMIT >> 20).to_string()]);
         let over = AtomicBool::new(false);
+        let address = server.addresses[0];
         std::thread::scope(|scope| {
             // Clients lose patience before the server, so that a lost answer is a failure, and so is a refused one.
             for _ in 0..4 {
                 scope.spawn(|| {
                     while !over.load(Relaxed) {
-                        let mut client = TcpStream::connect(server.address).unwrap();
+                        let mut client = TcpStream::connect(address).unwrap();
                         client.set_read_timeout(Some(PATIENCE)).unwrap();
                         say_and_hear(&mut client, b"x");
                     }
@@ -263,8 +206,7 @@ fn children_that_leak_are_replaced_one_a_second_and_nothing_is_lost() {
             let _over = OnDrop(|| over.store(true, Relaxed)); // Or the clients would never know of a failure.
             let (mut replaced, mut this_second) = (Vec::new(), 0);
             while replaced.len() < 4 {
-                let mut line = String::new();
-                server.stdout.read_line(&mut line).unwrap();
+                let line = server.read_line();
                 match line.split_whitespace().collect::<Vec<_>>()[..] {
                     ["second", ..] => this_second = 0,
                     ["replaced", pid, bytes] => {
@@ -290,14 +232,5 @@ struct OnDrop<F: FnMut()>(F);
 impl<F: FnMut()> Drop for OnDrop<F> {
     fn drop(&mut self) {
         (self.0)();
-    }
-}
-
-/// Asks again until it holds. What is waited for is sure to come, or the test fails; the pause only saves CPU time.
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = std::time::Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(5));
     }
 }
