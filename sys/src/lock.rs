@@ -16,6 +16,7 @@ use nix::fcntl::FcntlArg;
 
 use crate::file::{CWD, OpenFlags, openat};
 use crate::outcome::{check, invalid};
+use crate::process::Pid;
 
 /// A POSIX record lock over a whole file. Among processes only: the threads of one process share
 /// it. fcntl(2), `F_SETLK`.
@@ -23,8 +24,8 @@ use crate::outcome::{check, invalid};
 pub struct FcntlLock(OwnedFd);
 
 impl FcntlLock {
-    /// Locks by way of `file`, which must be open for writing and stays open as long as this lives.
-    /// Its name is not needed any more: unlink it.
+    /// Locks by way of `file`, which stays open as long as this lives, and which must be open for
+    /// writing unless all that is asked is who holds it. Its name is not needed any more.
     pub fn new(file: OwnedFd) -> Self {
         FcntlLock(file)
     }
@@ -49,6 +50,18 @@ impl FcntlLock {
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Which *other* process holds it. A holder that this one cannot see, in another pid namespace,
+    /// has the number 0. fcntl(2), `F_GETLK`.
+    ///
+    /// # Errors
+    /// `ENOLCK` as for [`FcntlLock::lock`].
+    pub fn holder(&self) -> io::Result<Option<Pid>> {
+        let mut range = whole_file(libc::F_WRLCK);
+        nix::fcntl::fcntl(&self.0, FcntlArg::F_GETLK(&mut range))?;
+        let is_free = i32::from(range.l_type) == libc::F_UNLCK;
+        Ok((!is_free).then(|| Pid::from_raw(range.l_pid)))
     }
 
     /// Lets go. Nothing happens if this process does not hold it.

@@ -80,8 +80,11 @@ fn a_fcntl_lock_made_before_fork_serves_all_children() {
     let lock = FcntlLock::new(tempfile::tempfile().unwrap().into());
     let holder = Holder::start(|| lock.lock().is_ok());
     assert!(!lock.try_lock().unwrap());
+    assert_eq!(lock.holder().unwrap(), Some(holder.pid));
     holder.kill();
+    assert_eq!(lock.holder().unwrap(), None);
     assert!(lock.try_lock().unwrap());
+    assert_eq!(lock.holder().unwrap(), None, "only others are told");
 }
 
 #[test]
