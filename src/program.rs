@@ -55,6 +55,8 @@ pub struct WebProgram {
     manager: ServiceManager,
     /// To be written again if a successor has taken it and failed.
     pid_file: Option<PathBuf>,
+    /// Held, as the first one is: a pid file that nobody holds is not believed.
+    restored_pid_file: Option<PidFile>,
     /// Listeners that were announced already.
     announced: Vec<Address>,
     listeners: Listeners,
@@ -90,13 +92,20 @@ pub struct Prepared {
     pub server: Arc<Server>,
 }
 
-/// Opens logs and listeners for a configuration. `present`: listeners to keep.
+/// Opens logs and listeners for a configuration. `present`: listeners to keep. `patience`: how long an address may still
+/// be taken.
 ///
 /// # Errors
 /// One or several lines for people. Nothing is left behind.
-pub fn prepare(config: Config, present: &Listeners, on_terminal: bool) -> Result<Prepared, String> {
+pub fn prepare(
+    config: Config,
+    present: &Listeners,
+    on_terminal: bool,
+    patience: Duration,
+) -> Result<Prepared, String> {
     let mut settings = settings(&config.server.mpm, &config.server.runtime_dir);
     settings.on_terminal = on_terminal;
+    settings.listen_options.patience = patience;
     settings.scoreboard = scoreboard::place(&config.server);
     settings.credentials = credentials(&config)?;
     let logs = Logs::open(&config)
@@ -163,6 +172,7 @@ impl WebProgram {
             detached: surroundings.detached,
             handover: surroundings.handover,
             pid_file: surroundings.pid_file,
+            restored_pid_file: None,
             announced: Vec::new(),
             listeners: prepared.plan.listeners.clone(),
             gate: prepared.plan.settings.gate,
@@ -260,11 +270,12 @@ impl WebProgram {
     }
 
     /// A successor that failed may have put its own number there.
-    fn restore_pid_file(&self) {
-        if let Some(path) = &self.pid_file
-            && let Err(error) = PidFile::write(path)
-        {
-            self.say(Level::Error, format_args!("AH00099: {error}"));
+    fn restore_pid_file(&mut self) {
+        if let Some(path) = &self.pid_file {
+            match PidFile::write(path) {
+                Ok(restored) => self.restored_pid_file = Some(restored),
+                Err(error) => self.say(Level::Error, format_args!("AH00099: {error}")),
+            }
         }
     }
 
@@ -558,6 +569,7 @@ fn settings(mpm: &Mpm, runtime_dir: &Path) -> mpm::Settings {
             buckets: mpm.buckets,
             send_buffer: mpm.send_buffer,
             receive_buffer: mpm.receive_buffer,
+            ..ListenOptions::default()
         },
         gate: gate(&mpm.gate.kind),
         lock_dir: lock_dir.unwrap_or(runtime_dir).to_owned(),

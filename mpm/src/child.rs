@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use sys::EventFd;
 
 use crate::demand::Hint;
 use crate::gate::Gate;
+use crate::job::lock;
 use crate::listen::{Listeners, Overflow};
 use crate::scoreboard::{ChildRecord, GateRecord, QueueRecord, Scoreboard, SlotWriter, State};
 use crate::turn::Buffers;
@@ -20,6 +22,8 @@ use crate::{ChildNotice, Model, Moment, Service, Settings};
 
 /// How long a child without descriptors or memory leaves its listeners alone.
 pub(crate) const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
+/// How often one child says that it is short of something: the log's disk may be what is short next.
+const SHORTAGE_SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// Who a child is, for its service.
 #[derive(Clone, Debug)]
@@ -63,6 +67,8 @@ pub(crate) struct Child<'a, S: Service> {
     pub(crate) accepted: AtomicU64,
     /// `MaxConnectionsPerChild`, with this child's own jitter.
     pub(crate) connections_max: Option<u64>,
+    /// When it said last that descriptors or memory are short.
+    pub(crate) shortage_said: Mutex<Option<Moment>>,
 }
 
 impl<S: Service> Child<'_, S> {
@@ -118,8 +124,28 @@ impl<S: Service> Child<'_, S> {
 
     /// No descriptor, or no memory, for a connection that waits: says so, and leaves the gate to others for a moment.
     pub(crate) fn wait_out_shortage(&self, error: &io::Error) {
-        self.service.notice(ChildNotice::Shortage(error));
+        self.say_shortage(error);
         self.orders.sleep(SHORTAGE_PAUSE);
+    }
+
+    /// Says so, unless it was said a moment ago.
+    pub(crate) fn say_shortage(&self, error: &io::Error) {
+        let now = Moment::now();
+        let mut said = lock(&self.shortage_said);
+        if said.is_none_or(|last| now.since(last) >= SHORTAGE_SAID_EVERY) {
+            *said = Some(now);
+            self.service.notice(ChildNotice::Shortage(error));
+        }
+    }
+
+    /// Called when this child accepts no more, though it may still serve for long. If its supervisor was killed, nobody
+    /// else ends the listening: clients would wait in a queue that nobody empties, and the next server could not have
+    /// the address.
+    pub(crate) fn leave_listeners_if_orphaned(&self) {
+        // A supervisor that lives marks a child before it tells it.
+        if self.orders.are_given() && self.record().finishing.load(Relaxed) == 0 {
+            self.context.listeners.let_go_here();
+        }
     }
 
     /// Sits down as worker `number` of this child, on the calling thread.
@@ -185,6 +211,12 @@ impl Orders {
     /// What to wait for, beside everything else.
     pub(crate) fn descriptors(&self) -> [RawFd; 2] {
         [self.pipe.as_raw_fd(), self.own.as_fd().as_raw_fd()]
+    }
+
+    /// Whether the supervisor has told us, or has died.
+    fn are_given(&self) -> bool {
+        let mut pipe = [PollEntry::new(self.pipe.as_raw_fd(), PollInterest::READ)];
+        matches!(poll(&mut pipe, Some(Duration::ZERO)), Ok(1))
     }
 
     /// Sleeps for a while, or until the child should finish.

@@ -9,22 +9,22 @@ use herdgate_sys as sys;
 use sys::poll::{Interest as PollInterest, PollEntry, poll};
 
 use crate::admission::NewConnection;
-use crate::child::{Orders, WorkerSeat};
+use crate::child::{Child, Orders, WorkerSeat};
 use crate::job::Work;
 use crate::turn::{Buffers, Turn, Watches};
 use crate::{ChildNotice, Connection, Interest, Moment, Service, Step, Wait, Why};
 
 /// Serves one connection to its end, and waits with it. A panic costs this connection, and nothing else.
 pub(crate) fn serve_to_end<S: Service>(
+    child: &Child<'_, S>,
     seat: &mut WorkerSeat<'_, S>,
-    orders: &Orders,
     new: NewConnection,
 ) {
     seat.slot.count_connection();
     // Unwind safety: what a panic may leave half-done is the connection, which is dropped, and the buffers, which are
     // made anew.
     let served = catch_unwind(AssertUnwindSafe(|| {
-        Served::new(seat.service.connect(new.socket, new.peer, new.listener)).run(seat, orders);
+        Served::new(seat.service.connect(new.socket, new.peer, new.listener)).run(child, seat);
     }));
     if served.is_err() {
         seat.buffers = Buffers::new(seat.buffer_bytes);
@@ -54,8 +54,11 @@ impl<C> Served<C> {
         Self { connection, watches: Watches::default(), draining: false, polled: Vec::new() }
     }
 
-    fn run<S: Service<Connection = C>>(&mut self, seat: &mut WorkerSeat<'_, S>, orders: &Orders)
-    where
+    fn run<S: Service<Connection = C>>(
+        &mut self,
+        child: &Child<'_, S>,
+        seat: &mut WorkerSeat<'_, S>,
+    ) where
         C: Connection<S::Local>,
     {
         let mut why = Why::Accepted;
@@ -65,7 +68,10 @@ impl<C> Served<C> {
             seat.service.end_turn(&mut seat.local);
             let Step::Wait(wait) = step else { return };
             seat.slot.set_state(wait.phase.into(), Moment::now());
-            why = self.wait(wait, orders);
+            why = self.wait(wait, &child.orders);
+            if why == Why::Drain {
+                child.leave_listeners_if_orphaned(); // The client may take long.
+            }
         }
     }
 

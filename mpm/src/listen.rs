@@ -31,6 +31,7 @@ mod tests;
 mod unix;
 
 use std::collections::HashSet;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -244,6 +245,13 @@ impl Listeners {
     /// Another process has taken them over: nothing of them is ended or removed by us.
     pub(crate) fn let_go(&self) {
         self.sockets().for_each(|listener| listener.duty.is_ours.store(false, Relaxed));
+    }
+
+    /// Closes them in this process only: a child's that accepts no more, and that nobody supervises any more.
+    pub(crate) fn let_go_here(&self) {
+        for listener in self.sockets() {
+            let _ = sys::net::let_go(listener.as_fd()); // Open until this child ends, then.
+        }
     }
 
     /// They have become ours, but for those that somebody has only lent.

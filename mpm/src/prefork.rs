@@ -25,7 +25,7 @@ pub(crate) fn child_main<S: Service>(child: &Child<'_, S>) -> io::Result<Exit> {
         match admission.next()? {
             Admitted::Connection(new) => {
                 child.take_worker(worker.slot);
-                drive::serve_to_end(&mut worker, &child.orders, new);
+                drive::serve_to_end(child, &mut worker, new);
                 child.give_worker_back();
             }
             Admitted::Finish => break,

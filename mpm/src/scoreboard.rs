@@ -70,7 +70,7 @@ impl Scoreboard {
         let areas = Areas::new(children, slots_per_child);
         let mapping = match path {
             Some(path) => {
-                remove_stale(path).map_err(at(path))?;
+                remove_stale(path)?;
                 SharedMapping::create(path, areas.total).map_err(at(path))?
             }
             None => SharedMapping::anonymous(areas.total)?,
@@ -144,19 +144,25 @@ pub(crate) fn add(counter: &AtomicU64, amount: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(amount), Relaxed);
 }
 
-/// Removes what a former server has left, and nothing else: a slip in a configuration must not cost a document.
+/// Removes what a former server has left, and nothing else: a slip in a configuration must not cost a document. What a
+/// crash of the machine has left may hold nothing, or anything: it is known by its name then.
 fn remove_stale(path: &Path) -> io::Result<()> {
     match reader::Reader::open(path) {
         Err(error) if error.io_kind() == Some(io::ErrorKind::NotFound) => return Ok(()),
-        Err(error) if error.is_something_else() => {
+        Err(error) if error.is_something_else() && !is_ours_by_name(path) => {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, error.to_string()));
         }
         Ok(_) | Err(_) => {}
     }
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
         _ => Ok(()),
     }
+}
+
+fn is_ours_by_name(path: &Path) -> bool {
+    let is_empty = std::fs::metadata(path).is_ok_and(|it| it.is_file() && it.len() == 0);
+    is_empty || path.extension().is_some_and(|word| word == "scoreboard")
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> io::Error {
@@ -173,6 +179,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("scoreboard");
         drop(Scoreboard::create(Some(&path), 3, 3).unwrap());
+        drop(Scoreboard::create(Some(&path), 2, 2).unwrap());
+        std::fs::write(&path, b"").unwrap(); // After a power cut.
         let board = Scoreboard::create(Some(&path), 1, 1).unwrap();
         let metadata = std::fs::metadata(&path).unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
@@ -187,5 +195,8 @@ mod tests {
         let error = Scoreboard::create(Some(&path), 1, 1).unwrap_err().to_string();
         assert!(error.contains("passwords") && error.contains("not a scoreboard"), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+        let ours = folder.path().join("a.scoreboard");
+        std::fs::write(&ours, b"garbage").unwrap();
+        Scoreboard::create(Some(&ours), 1, 1).unwrap();
     }
 }

@@ -60,6 +60,8 @@ use upkeep::LoopClock;
 const MAINTENANCE_EVERY: Duration = Duration::from_secs(1);
 /// How long children that were killed by SIGTERM may take, before SIGKILL.
 const TERM_PATIENCE: Duration = Duration::from_secs(9);
+/// How long a child may take to die of SIGKILL: it may have much memory to give back, or wait for a dead disk.
+const KILL_PATIENCE: Duration = Duration::from_secs(2);
 /// How often the queues of listeners that are given up are looked at. Two looks cover a handshake across a continent.
 const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -485,22 +487,16 @@ impl<P: Program> Supervisor<P> {
 
     /// Kills all children, by SIGTERM, which no child catches; who is stuck in the kernel gets SIGKILL at last.
     fn kill_all(&mut self) {
-        let until = Moment::now() + TERM_PATIENCE;
         self.signal_all(Signal::SIGTERM);
         for place in 0..self.children.len() {
             self.tell_to_finish(place);
         }
-        self.bury_killed();
-        while self.children.iter().any(Option::is_some) && Moment::now() < until {
-            let signal = self.wait_for_signal(until.min(Moment::now() + MAINTENANCE_EVERY), None);
-            self.postpone(signal);
-            self.bury_killed();
-        }
+        self.bury_killed_within(TERM_PATIENCE);
         for child in self.children.iter().flatten() {
             self.program.notice(Notice::Killed(child.pid));
         }
         self.signal_all(Signal::SIGKILL);
-        self.bury_killed();
+        self.bury_killed_within(KILL_PATIENCE);
     }
 
     /// An order that came at a bad moment is obeyed later. (Who died is looked for anyway.)
@@ -526,6 +522,16 @@ impl<P: Program> Supervisor<P> {
         for child in self.children.iter().flatten() {
             // It can only fail because the child is dead already, and then it is about to be reaped.
             let _ = sys::process::signal(child.pid, signal);
+        }
+    }
+
+    fn bury_killed_within(&mut self, patience: Duration) {
+        let until = Moment::now() + patience;
+        self.bury_killed();
+        while self.children.iter().any(Option::is_some) && Moment::now() < until {
+            let signal = self.wait_for_signal(until.min(Moment::now() + MAINTENANCE_EVERY), None);
+            self.postpone(signal);
+            self.bury_killed();
         }
     }
 

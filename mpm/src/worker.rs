@@ -31,6 +31,7 @@ pub(crate) fn child_main<S: Service>(child: &Child<'_, S>) -> io::Result<Exit> {
         });
         let exit = started.and_then(|()| accept_until_told_to_finish(child, queue));
         child.retire();
+        child.leave_listeners_if_orphaned();
         queue.close(); // Graceful: what was accepted is still served, and the scope waits for it.
         exit
     })
@@ -64,7 +65,7 @@ fn run_worker<S: Service>(child: &Child<'_, S>, number: usize, queue: &Connectio
     let mut worker = child.worker(number);
     while let Some(new) = queue.pop() {
         child.take_worker(worker.slot);
-        drive::serve_to_end(&mut worker, &child.orders, new);
+        drive::serve_to_end(child, &mut worker, new);
         child.give_worker_back();
         worker.slot.set_state(State::Ready, Moment::now());
     }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use herdgate_mpm as mpm;
@@ -80,7 +81,7 @@ fn try_run(serve: Serve) -> Result<(), String> {
         move || Config::for_folder(&folder, &[address], &options)
     };
     let Loaded { config, .. } = load().map_err(|mistakes| mistakes.to_string())?;
-    let mut prepared: Prepared = program::prepare(config, &listeners, true)?;
+    let mut prepared: Prepared = program::prepare(config, &listeners, true, Duration::ZERO)?;
     let owner = owner(&folder);
     prepared.plan.settings.credentials = owner.clone();
     prepared.plan.settings.scoreboard = scoreboard::place_for_port(real.port());

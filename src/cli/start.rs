@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use herdgate_mpm as mpm;
 use herdgate_mpm::Listeners;
@@ -15,6 +16,9 @@ use crate::config::{Config, Diagnostics, Loaded, Source};
 use crate::log::Level;
 use crate::pidfile::{self, PidFile, Running};
 use crate::program::{self, Prepared, Surroundings, WebProgram};
+
+/// Children that outlive their supervisor leave the address as soon as they notice.
+const ORPHANS_LEAVE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A server to start.
 #[derive(Debug)]
@@ -81,13 +85,13 @@ fn start_and_serve(start: &Start, handover: Option<&Handover>) -> Result<(), Str
         start.say(&warnings.to_string());
     }
     let pid_path = config.server.mpm.pid_file.clone();
-    let stale = match pidfile::running(&pid_path).map_err(|error| error.to_string())? {
-        Running::Yes(_) | Running::No(_) if handover.is_some() => None, // The one that we replace.
+    let crashed = match pidfile::running(&pid_path).map_err(|error| error.to_string())? {
+        Running::Yes(_) | Running::No(_) if handover.is_some() => false, // The one that we replace.
         Running::Yes(pid) => {
             start.say(&format!("httpd (pid {pid}) already running"));
             return Ok(()); // As httpd: the wish is fulfilled.
         }
-        Running::No(stale) => stale,
+        Running::No(_) => pid_path.exists(),
     };
     if sys::process::is_root() && config.server.user.is_none() && !start.single {
         return Err("Herdgate does not serve as root: name a User (and a Group) for its children"
@@ -100,7 +104,8 @@ fn start_and_serve(start: &Start, handover: Option<&Handover>) -> Result<(), Str
         Some(handover) => handover.listeners().clone(),
         None => Listeners::of_systemd().map_err(|error| error.to_string())?,
     };
-    let prepared = program::prepare(config, &inherited, false)?;
+    let patience = if crashed { ORPHANS_LEAVE_WITHIN } else { Duration::ZERO };
+    let prepared = program::prepare(config, &inherited, false, patience)?;
     if handover.is_none() {
         refuse_unclaimed(&inherited, &prepared.plan.listeners)?;
     }
@@ -120,7 +125,7 @@ fn start_and_serve(start: &Start, handover: Option<&Handover>) -> Result<(), Str
         )
     };
     let on_terminal = detached.is_none() && std::io::stderr().is_terminal();
-    let pid_file = write_pid_file(&pid_path, stale, &prepared)?;
+    let pid_file = write_pid_file(&pid_path, crashed, &prepared)?;
     if let Some(detached) = &detached {
         detached
             .release_terminal()
@@ -160,10 +165,10 @@ fn refuse_unclaimed(inherited: &Listeners, claimed: &Listeners) -> Result<(), St
 
 fn write_pid_file(
     path: &std::path::Path,
-    stale: Option<sys::Pid>,
+    crashed: bool,
     prepared: &Prepared,
 ) -> Result<PidFile, String> {
-    if stale.is_some() {
+    if crashed {
         prepared.server.logs.main().at(Level::Warn, "core").say(format_args!(
             "AH00098: pid file {} overwritten -- Unclean shutdown of previous run?",
             path.display()

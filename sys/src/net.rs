@@ -16,7 +16,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use socket2::SockAddr;
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::outcome::{check, check_fd, check_len};
 
@@ -301,6 +301,18 @@ pub fn drop_new_handshakes(listener: BorrowedFd<'_>) -> io::Result<()> {
     )
 }
 
+/// Closes a socket in this process, whoever still has it: its descriptor leads to a socket of no
+/// use from now on, and is closed with that one by its owner. socket(2), dup3(2).
+///
+/// # Errors
+/// `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`: no second descriptor, not even for a moment.
+pub fn let_go(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let nothing = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // SAFETY: takes no pointer; the number stays open, and its owner's.
+    check(unsafe { libc::dup3(nothing.as_raw_fd(), socket.as_raw_fd(), libc::O_CLOEXEC) })?;
+    Ok(())
+}
+
 /// Ends the listening for every process that has the socket open: new clients are refused, and who
 /// still waits in its queue is reset. shutdown(2).
 ///
@@ -357,8 +369,6 @@ mod tests {
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
 
-    use socket2::{Domain, Socket, Type};
-
     #[test]
     fn accepted_sockets_are_non_blocking_close_on_exec_and_know_their_peer() {
         let listener = listener(8);
@@ -373,6 +383,17 @@ mod tests {
         assert_eq!(silence.kind(), ErrorKind::WouldBlock);
         let flags = nix::fcntl::fcntl(&socket, nix::fcntl::FcntlArg::F_GETFD).unwrap();
         assert_ne!(flags & libc::FD_CLOEXEC, 0);
+    }
+
+    #[test]
+    fn who_lets_go_of_a_listener_frees_its_address_and_keeps_the_number() {
+        let ours = listener(8);
+        let address = ours.local_addr().unwrap();
+        let_go(ours.as_fd()).unwrap();
+        assert_eq!(accept(ours.as_fd()).unwrap_err().kind(), ErrorKind::InvalidInput);
+        let next = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        next.bind(&address).unwrap();
+        next.listen(1).unwrap();
     }
 
     #[test]

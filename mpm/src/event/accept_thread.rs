@@ -120,7 +120,10 @@ fn bring_connections<S: Service>(child: &Child<'_, S>, shared: &Shared) -> io::R
                 brought += 1;
             }
             Admitted::Finish => break,
-            Admitted::Shortage(error) => child.wait_out_shortage(&error),
+            Admitted::Shortage(error) => {
+                shared.mailbox.post(Message::Short);
+                child.wait_out_shortage(&error);
+            }
         }
     }
     Ok(())

@@ -34,6 +34,7 @@ impl<S: Service> EventLoop<'_, '_, S> {
         self.set_accepting(Accepting::Over, now);
         self.accepting = Accepting::Over;
         self.child.retire(); // Wakes the accept thread inside the gate.
+        self.child.leave_listeners_if_orphaned();
         if !stopping {
             self.shared.door.shut(); // Otherwise it takes what is queued, and ends by itself.
         }

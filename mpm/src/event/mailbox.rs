@@ -25,6 +25,8 @@ use crate::admission::NewConnection;
 pub(super) enum Message {
     /// The accept thread has brought a connection.
     Arrived(NewConnection),
+    /// The accept thread has no descriptor or memory for a connection: idle ones should go.
+    Short,
     /// A job of this connection is done.
     JobDone(Key),
     /// The accept thread brings nobody any more, since it was told so or because it cannot.

@@ -20,7 +20,7 @@ use crate::child::SHORTAGE_PAUSE;
 use crate::gate::Wakeups;
 use crate::listen::ListenerId;
 use crate::scoreboard::add;
-use crate::{ChildNotice, Moment, Service, Why};
+use crate::{Moment, Service, Why};
 
 /// Connections taken from one listener in one turn: what is there belongs to the other children, too.
 const ACCEPTS_PER_TURN: usize = 4;
@@ -138,7 +138,7 @@ impl<S: Service> EventLoop<'_, '_, S> {
         if !self.child.settings.gate.keeps_waiting()
             && let Err(error) = self.register_listeners(is)
         {
-            self.child.service.notice(ChildNotice::Shortage(&error));
+            self.child.say_shortage(&error);
             self.accepting = Accepting::ShortUntil(now + SHORTAGE_PAUSE);
         }
     }
@@ -167,7 +167,7 @@ impl<S: Service> EventLoop<'_, '_, S> {
     }
 
     fn pause_for_shortage(&mut self, error: &io::Error, now: Moment) {
-        self.child.service.notice(ChildNotice::Shortage(error));
+        self.child.say_shortage(error);
         self.shed_idle(now);
         self.set_accepting(Accepting::ShortUntil(now + SHORTAGE_PAUSE), now);
     }

@@ -54,6 +54,7 @@ impl<S: Service> EventLoop<'_, '_, S> {
                     self.arrived += 1;
                     self.welcome(new, now);
                 }
+                Message::Short => self.shed_idle(now),
                 Message::JobDone(key) => {
                     self.jobs_outstanding -= 1;
                     self.advance(key, Why::JobDone, now);

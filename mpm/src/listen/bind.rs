@@ -2,15 +2,30 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::listener::Listener;
 use super::spec::{Address, ListenSpec, Place};
 use super::unix;
+use crate::Moment;
 
-/// The first socket of a place.
-pub(super) fn open(spec: &ListenSpec) -> io::Result<Listener> {
+/// The first socket of a place. While the address is taken it is tried again, for so long.
+pub(super) fn open(spec: &ListenSpec, patience: Duration) -> io::Result<Listener> {
+    const AGAIN_AFTER: Duration = Duration::from_millis(10);
+    let until = Moment::now() + patience;
+    loop {
+        match open_once(spec) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Moment::now() < until => {
+                std::thread::sleep(AGAIN_AFTER);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn open_once(spec: &ListenSpec) -> io::Result<Listener> {
     match &spec.place {
         Place::Any(port) => {
             // `Listen 80`: one socket for both families; a machine without IPv6 still has IPv4.

@@ -65,7 +65,7 @@ impl Line {
         let before = former.map(|former| former.live);
         let sockets = match former {
             Some(former) => former.still_needed(wanted),
-            None => vec![Member::new(bind::open(spec)?)],
+            None => vec![Member::new(bind::open(spec, options.patience)?)],
         };
         let mut line = Self { place, sockets, live: wanted };
         for member in &line.sockets {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// One `Listen` line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -57,11 +58,19 @@ pub struct ListenOptions {
     pub send_buffer: Option<usize>,
     /// `ReceiveBufferSize` in bytes; likewise.
     pub receive_buffer: Option<usize>,
+    /// How long an address may still be taken: children of a server that was killed need a moment to leave it.
+    pub patience: Duration,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        Self { backlog: 511, buckets: 1, send_buffer: None, receive_buffer: None }
+        Self {
+            backlog: 511,
+            buckets: 1,
+            send_buffer: None,
+            receive_buffer: None,
+            patience: Duration::ZERO,
+        }
     }
 }
 

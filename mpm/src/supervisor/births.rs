@@ -10,8 +10,8 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use herdgate_sys as sys;
@@ -205,6 +205,7 @@ pub(super) fn child_main<S: Service>(
         hint: &generation.demand.hints()[bucket],
         overflow: generation.overflow.as_ref(),
         accepted: AtomicU64::new(0),
+        shortage_said: Mutex::default(),
         connections_max: recycling::connections_max(&plan.settings, place),
     };
     let exit = match plan.settings.model {
