@@ -9,8 +9,11 @@
 use std::process::ExitCode;
 
 use herdgate::cli::{self, Task};
+use herdgate_sys as sys;
+use sys::signals::Signal;
 
 fn main() -> ExitCode {
+    ignore_full_files();
     match cli::parse(std::env::args_os()) {
         Ok(Task::Serve(serve)) => cli::serve::run(serve),
         Ok(Task::Top(top)) => cli::top::run(&top),
@@ -20,4 +23,10 @@ fn main() -> ExitCode {
         Ok(Task::Show(show)) => cli::show::run(show),
         Err(usage) => usage.print(),
     }
+}
+
+/// A log that has reached the limit of a file's size (`RLIMIT_FSIZE`) fails like one on a full disk, as in Apache: by
+/// default, writing to it would kill whoever does.
+fn ignore_full_files() {
+    let _ = sys::signals::ignore(Signal::SIGXFSZ); // Refused for KILL and STOP only.
 }

@@ -88,8 +88,16 @@ mod tests {
         let mut utc = LogClock::new(TimeZone::UTC);
         assert_eq!(utc.clf(1_795_253_785), "21/Nov/2026:09:36:25 +0000");
         assert_eq!(utc.clf(1_795_253_786), "21/Nov/2026:09:36:26 +0000");
+        assert_eq!(utc.clf(1_795_253_000), "21/Nov/2026:09:23:20 +0000", "the clock was set back");
         let mut west = LogClock::new(TimeZone::fixed(jiff::tz::offset(-5)));
         assert_eq!(west.clf(1_795_253_785), "21/Nov/2026:04:36:25 -0500");
+    }
+
+    #[test]
+    fn a_request_during_which_the_clock_was_set_back_took_no_time() {
+        let (before, after) = (Moment { secs: 100, nanos: 5 }, Moment { secs: 40, nanos: 0 });
+        assert_eq!(after.since(before), Duration::ZERO);
+        assert_eq!(before.since(after), Duration::new(60, 5));
     }
 
     #[test]

@@ -221,7 +221,8 @@ impl fmt::Display for Reason<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.raw_os_error() {
             Some(number) => {
-                write!(out, "({number}){}", nix::errno::Errno::from_raw(number).desc())
+                let text = self.0.to_string();
+                write!(out, "({number}){}", text.split(" (os error").next().unwrap_or(&text))
             }
             None => write!(out, "{}", self.0),
         }

@@ -17,6 +17,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// A batch gives its memory back after a turn that needed more than this.
 const BATCH_BYTES_KEPT: usize = 64 * 1024;
@@ -25,6 +26,19 @@ const BATCH_BYTES_KEPT: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct LogFile {
     file: File,
+    /// The last batch could not be written.
+    is_failing: AtomicBool,
+    /// Lines lost since that began.
+    lost: AtomicU64,
+}
+
+/// What people should know of a log that lines are lost from.
+#[derive(Debug)]
+pub enum LogNews {
+    /// A batch could not be written, and the one before could: a full disk, a closed terminal.
+    Failing(io::Error),
+    /// It is written again. So many lines were lost.
+    Recovered(u64),
 }
 
 impl LogFile {
@@ -50,7 +64,7 @@ impl LogFile {
             }
             opened => opened,
         }
-        .map(|file| LogFile { file })
+        .map(LogFile::of)
     }
 
     /// The log before a log is open, and of a server in the foreground.
@@ -62,7 +76,27 @@ impl LogFile {
     }
 
     fn duplicate(stream: std::os::fd::BorrowedFd<'_>) -> io::Result<LogFile> {
-        Ok(LogFile { file: File::from(stream.try_clone_to_owned()?) })
+        Ok(LogFile::of(File::from(stream.try_clone_to_owned()?)))
+    }
+
+    fn of(file: File) -> LogFile {
+        LogFile { file, is_failing: AtomicBool::new(false), lost: AtomicU64::new(0) }
+    }
+
+    /// As [`append`](Self::append), and says when lines begin to be lost, and when that is over; once each.
+    fn append_batch(&self, lines: &[u8]) -> Option<LogNews> {
+        match self.append(lines) {
+            Err(error) => {
+                let count = lines.iter().filter(|byte| **byte == b'\n').count();
+                self.lost.fetch_add(count as u64, Relaxed);
+                (!self.is_failing.swap(true, Relaxed)).then_some(LogNews::Failing(error))
+            }
+            Ok(()) => {
+                let recovered =
+                    self.is_failing.load(Relaxed) && self.is_failing.swap(false, Relaxed);
+                recovered.then(|| LogNews::Recovered(self.lost.swap(0, Relaxed)))
+            }
+        }
     }
 
     /// Appends whole lines in one `write`; only an interrupted or partial write is continued.
@@ -98,7 +132,7 @@ pub struct LogId(pub usize);
 /// let line = batch.line(log);
 /// format.write(line, &record, &mut clock);
 /// …
-/// batch.flush(&logs);      // at the end of the turn
+/// batch.flush(&logs, tell); // at the end of the turn
 /// ```
 #[derive(Debug, Default)]
 pub struct LogBatch {
@@ -119,15 +153,18 @@ impl LogBatch {
     }
 
     /// Writes what was collected, one `write` for each log, and is empty afterwards. What cannot be
-    /// written is lost: a server that stops answering because its log disk is full helps nobody.
-    pub fn flush(&mut self, logs: &[Arc<LogFile>]) {
+    /// written is lost: a server that stops answering because its log disk is full helps nobody. `tell` hears
+    /// of it when that begins, and when it is over.
+    pub fn flush(&mut self, logs: &[Arc<LogFile>], mut tell: impl FnMut(LogId, LogNews)) {
         if !self.pending {
             return;
         }
         self.pending = false;
         for (index, lines) in self.lines.iter_mut().enumerate().filter(|(_, l)| !l.is_empty()) {
             let log = logs.get(index).expect("a LogId indexes the logs of its own generation");
-            let _lost_when_the_disk_is_full = log.append(lines);
+            if let Some(news) = log.append_batch(lines) {
+                tell(LogId(index), news);
+            }
             lines.clear();
             lines.shrink_to(BATCH_BYTES_KEPT);
         }
@@ -174,9 +211,27 @@ mod tests {
         batch.line(LogId(1)).extend_from_slice(b"one\n");
         batch.line(LogId(0)).extend_from_slice(b"zero\n");
         batch.line(LogId(1)).extend_from_slice(b"two\n");
-        batch.flush(&logs);
-        batch.flush(&logs);
+        let no_news = |_log: LogId, news: LogNews| panic!("{news:?}");
+        batch.flush(&logs, no_news);
+        batch.flush(&logs, no_news);
         assert_eq!(fs::read(root.path().join("a")).unwrap(), b"zero\n");
         assert_eq!(fs::read(root.path().join("b")).unwrap(), b"one\ntwo\n");
+    }
+
+    #[test]
+    fn lines_that_are_lost_are_told_once() {
+        let logs = [Arc::new(LogFile::of(append_to(Path::new("/dev/full")).unwrap()))];
+        let mut batch = LogBatch::default();
+        let mut told = 0;
+        for _ in 0..3 {
+            batch.line(LogId(0)).extend_from_slice(b"one\ntwo\n");
+            batch.flush(&logs, |_log, news| {
+                let LogNews::Failing(error) = news else { panic!("{news:?}") };
+                assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+                told += 1;
+            });
+        }
+        assert_eq!(told, 1);
+        assert_eq!(logs[0].lost.load(Relaxed), 6);
     }
 }

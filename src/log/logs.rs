@@ -11,15 +11,17 @@ use std::sync::Arc;
 use super::access::{Format, Record};
 use super::clock::LogClock;
 use super::error::ErrorLog;
-use super::file::{LogBatch, LogFile, LogId};
+use super::file::{LogBatch, LogFile, LogId, LogNews};
 use crate::config::{Config, Host};
-use crate::modules::core::LogTarget;
+use crate::modules::core::{Level, LogTarget};
 use crate::route::hosts::{HostIndex, MAIN};
 
 /// The open logs of one generation.
 #[derive(Debug)]
 pub struct Logs {
     files: Vec<Arc<LogFile>>,
+    /// Their names, for people.
+    paths: Vec<PathBuf>,
     /// Indexed by [`HostIndex`].
     hosts: Vec<HostLogs>,
 }
@@ -57,7 +59,7 @@ impl Logs {
         let hosts: Result<Vec<_>, _> =
             config.hosts.iter().map(|host| opening.host_logs(host)).collect();
         let hosts = hosts?;
-        Ok(Logs { files: opening.files, hosts })
+        Ok(Logs { files: opening.files, paths: opening.paths, hosts })
     }
 
     /// The error log of the server as a whole.
@@ -85,7 +87,22 @@ impl Logs {
 
     /// Writes what a turn has gathered.
     pub fn flush(&self, batch: &mut LogBatch) {
-        batch.flush(&self.files);
+        batch.flush(&self.files, |LogId(log), news| self.say(&self.paths[log], &news));
+    }
+
+    fn say(&self, path: &Path, news: &LogNews) {
+        let path = path.display();
+        match news {
+            LogNews::Failing(error) => {
+                self.main().at(Level::Error, "log_config").because(error).say(format_args!(
+                    "log {path} cannot be written: its lines are lost until it can"
+                ))
+            }
+            LogNews::Recovered(lost) => self
+                .main()
+                .at(Level::Warn, "log_config")
+                .say(format_args!("log {path} is written again: {lost} lines were lost")),
+        }
     }
 }
 

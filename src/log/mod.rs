@@ -18,5 +18,5 @@ pub use crate::modules::core::{Level, LogLevels};
 pub use access::{Format, Record};
 pub use clock::{LogClock, Moment};
 pub use error::{ErrorLog, Quoted};
-pub use file::{LogBatch, LogFile, LogId};
+pub use file::{LogBatch, LogFile, LogId, LogNews};
 pub use logs::Logs;
