@@ -244,26 +244,39 @@ fn split_port(text: &str) -> (&str, Option<&str>) {
 
 // ---- the whole server
 
+/// Apache's words; there, only another build allows it all the same.
+const ROOT_MUST_NOT_SERVE: &str = "the server has not been designed to serve pages while running as root. There are \
+     known race conditions that will allow any local user to read any file on the system. If you still desire to serve \
+     pages as root, then add -D BIG_SECURITY_HOLE. It is strongly suggested that you instead list a non-root user";
+
 fn freeze_server<'d>(
     settings: &ServerSettings,
     model: Model,
     defines: impl Iterator<Item = (&'d str, Option<&'d str>)>,
     found: &mut Findings,
 ) -> Server {
+    let defines: Vec<_> =
+        defines.map(|(name, value)| (name.to_string(), value.map(str::to_string))).collect();
+    let may_be_root = defines.iter().any(|(name, _)| name == "BIG_SECURITY_HOLE");
+    let user = settings.unixd.user().and_then(|(name, span)| {
+        let user = user(name, span, found)?;
+        if user.id == 0 && !may_be_root {
+            found.error(span, ROOT_MUST_NOT_SERVE.to_owned());
+        }
+        Some(user)
+    });
     Server {
         root: settings.root.clone(),
         runtime_dir: settings.runtime_dir.clone(),
         runtime_dir_is_written: settings.runtime_dir_is_written,
         mpm: freeze_mpm(settings, model, found),
-        user: settings.unixd.user().and_then(|(name, span)| user(name, span, found)),
+        user,
         group: settings.unixd.group().and_then(|(name, span)| group(name, span, found)),
         tokens: settings.core.tokens(),
         extended_status: settings.status.extended(),
         see_request_tail: settings.core.see_request_tail(),
         types: types(settings, found),
-        defines: defines
-            .map(|(name, value)| (name.to_string(), value.map(str::to_string)))
-            .collect(),
+        defines,
     }
 }
 

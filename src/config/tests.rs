@@ -407,8 +407,8 @@ fn the_machine_is_asked() {
         "User no-such-user-here",
         "bad user name no-such-user-here: this machine has no such user",
     );
-    let user = config("User root\nGroup #7").server;
-    assert_eq!(user.user.map(|user| user.id), Some(0));
+    let user = config("User nobody\nGroup #7").server;
+    assert_eq!(user.user.map(|user| user.name).as_deref(), Some("nobody"));
     assert_eq!(user.group.map(|group| group.id), Some(7));
     let missing = errors("Listen 80\nTypesConfig /no/such/file");
     assert!(
