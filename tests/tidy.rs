@@ -104,6 +104,35 @@ fn pure_code_opens_nothing_and_asks_no_clock() {
     faults.assert_none();
 }
 
+/// The clock on the wall jumps: by an administrator, by NTP, by a machine that was suspended. So it is only shown.
+#[test]
+fn no_duration_hangs_on_the_clock_on_the_wall() {
+    let shown = [
+        "sys/src/clock.rs",             // Where it is read,
+        "mpm/src/supervisor.rs",        // since when the server runs,
+        "mpm/src/supervisor/births.rs", // when it was restarted,
+        "src/cli/top/looking.rs",       // the time in the corner,
+        "src/log/clock.rs",             // the time in front of a line.
+    ];
+    let clocks =
+        ["SystemTime::now", "CLOCK_REALTIME", "Timestamp::now", "Zoned::now", ".elapsed()"];
+    let folders = ["src/", "mpm/src/", "sys/src/"];
+    let mut faults = Faults::default();
+    for file in files(&["rs"]) {
+        if !folders.iter().any(|folder| starts_with(&file, folder))
+            || shown.iter().any(|path| starts_with(&file, path))
+        {
+            continue;
+        }
+        let is_code = |line: &str| !line.trim_start().starts_with("//");
+        for (number, line) in numbered(&file).take_while(|(_, line)| line != "#[cfg(test)]") {
+            let asks = is_code(&line) && clocks.iter().any(|clock| line.contains(clock));
+            faults.expect(!asks, &file, number, "a clock that jumps");
+        }
+    }
+    faults.assert_none();
+}
+
 #[test]
 fn every_source_file_begins_with_what_it_is() {
     let mut faults = Faults::default();

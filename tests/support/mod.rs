@@ -201,17 +201,20 @@ impl Site {
 
     /// As [`start`](Self::start), by a command that becomes the server: with another environment, or a launcher, which
     /// may get what it needs as standard input and output.
-    pub(crate) fn start_by(self, mut command: Command) -> Server {
-        let conf = self.write_conf();
-        let stderr = self.root.path().join("stderr");
-        let stderr = fs::File::options().create(true).append(true).open(stderr).unwrap();
-        let process =
-            command.args(["-D", "FOREGROUND", "-f"]).arg(conf).stderr(stderr).spawn().unwrap();
+    pub(crate) fn start_by(self, command: Command) -> Server {
+        let process = self.spawn(command);
         let mut server =
             Server { process, site: self, addresses: Vec::new(), ended: None, successor: None };
         server.wait_for_generation(1);
         server.addresses = server.listening_on();
         server
+    }
+
+    fn spawn(&self, mut command: Command) -> Child {
+        let conf = self.write_conf();
+        let stderr = self.root.path().join("stderr");
+        let stderr = fs::File::options().create(true).append(true).open(stderr).unwrap();
+        command.args(["-D", "FOREGROUND", "-f"]).arg(conf).stderr(stderr).spawn().unwrap()
     }
 }
 
@@ -430,6 +433,22 @@ impl Server {
         });
         let pid = self.text("logs/herdgate.pid").trim().parse().map(Pid::from_raw).unwrap();
         assert_ne!(pid, before);
+        self.successor = Some(pid);
+    }
+
+    /// Starts a server that has ended once more, and waits until it serves. Port 0 becomes another one.
+    pub(crate) fn start_again(&mut self) {
+        assert!(self.ended.take().is_some(), "it runs still");
+        let next = self.generations() + 1;
+        let mut command = Command::new(command::herdgate());
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        self.process = self.site.spawn(command);
+        self.wait_for_generation(next);
+        self.addresses = self.listening_on();
+    }
+
+    /// The server is not the process that we have started, but this one below it. It is signalled from now on.
+    pub(crate) fn is_really(&mut self, pid: Pid) {
         self.successor = Some(pid);
     }
 

@@ -26,10 +26,17 @@ pub(crate) fn freeze(pid: Pid) {
 }
 
 /// The letter of ps(1).
-fn state(pid: Pid) -> Option<char> {
+pub(crate) fn state(pid: Pid) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name stands in parentheses and may hold anything, parentheses included.
     stat.rsplit_once(')')?.1.trim_start().chars().next()
+}
+
+/// A field of /proc/PID/status, without its name.
+pub(crate) fn status(pid: Pid, field: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("no {field} in {status}")).trim().to_owned()
 }
 
 /// The clients, by their ports, whose connections to the server's `port` this process holds. IPv4 only.
