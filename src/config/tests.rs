@@ -686,7 +686,7 @@ fn debians_configuration_is_refused_for_nothing_but_what_is_not_supported_yet() 
         root: folder.clone(),
         file: Some("apache2.conf".into()),
         defines: vec![
-            define("APACHE_RUN_USER", "root"),
+            define("APACHE_RUN_USER", "nobody"),
             define("APACHE_RUN_GROUP", "root"),
             define("APACHE_PID_FILE", "/run/apache2.pid"),
             define("APACHE_RUN_DIR", "/run"),
