@@ -10,6 +10,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use herdgate_mpm::gate::GateKind;
 use herdgate_mpm::{Kept, Listeners, Plan};
@@ -45,7 +46,8 @@ impl WebProgram {
             }
         }
         warnings.extend(raise_descriptor_limit(&config.server.mpm));
-        let Prepared { mut plan, server } = prepare(config, present, self.on_terminal)?;
+        let Prepared { mut plan, server } =
+            prepare(config, present, self.on_terminal, Duration::ZERO)?;
         let settings = &mut plan.settings;
         settings.credentials = settings.credentials.take().or_else(|| self.owner.clone());
         if self.pid_file.is_some() && settings.scoreboard != self.scoreboard {
