@@ -99,6 +99,7 @@ fn every_socket_of_a_group_has_the_options_and_so_have_its_connections() {
         buckets: 2,
         send_buffer: Some(30_000),
         receive_buffer: Some(20_000),
+        ..ListenOptions::default()
     };
     let listeners = Listeners::bind(&[loopback(0)], options, &Listeners::default()).unwrap();
     let (_, clients) = queues_after(&listeners, 20);
