@@ -110,6 +110,7 @@ fn no_duration_hangs_on_the_clock_on_the_wall() {
     let shown = [
         "sys/src/clock.rs",             // Where it is read,
         "mpm/src/supervisor.rs",        // since when the server runs,
+        "mpm/src/supervisor/single.rs", // likewise without one,
         "mpm/src/supervisor/births.rs", // when it was restarted,
         "src/cli/top/looking.rs",       // the time in the corner,
         "src/log/clock.rs",             // the time in front of a line.
