@@ -13,6 +13,9 @@ use crate::support::{MODELS, Site, skipped, wait_until};
 use crate::{Limit, can, lift_limit, limit, on_every_mpm};
 
 const DIES_YOUNG: &str = "children die right after their start";
+/// Deaths until the second pause begins: those of the start, three that are replaced at once, once more if all seemed
+/// well for a moment, and who comes when the first pause is over. A storm would have hundreds in that second.
+const DEATHS_MAX: usize = 20;
 
 #[test]
 fn children_that_die_at_birth_are_replaced_ever_more_slowly() {
@@ -26,9 +29,8 @@ fn children_that_die_at_birth_are_replaced_ever_more_slowly() {
             }
             pauses() >= 2
         });
-        // Those of the start, three that are replaced at once, and one for each pause; each may be hit twice.
         let deaths = server.error_log().matches("exit signal Killed (9)").count();
-        assert!(deaths <= 3 + 3 + 3, "{model}: {deaths} deaths of {killed} shots");
+        assert!(deaths <= DEATHS_MAX, "{model}: {deaths} deaths of {killed} shots");
         assert_eq!(server.get("/").status, 200, "{model}: it recovers when the killing ends");
     }
 }
@@ -44,7 +46,7 @@ fn children_that_cannot_start_do_not_make_a_fork_storm() {
     server.wait_for_error("this child cannot go on, and ends");
     wait_until("two pauses", || server.error_log().matches(DIES_YOUNG).count() >= 2);
     let deaths = server.error_log().matches("ended by itself, with status 7").count();
-    assert!(deaths <= 2 + 3 + 3, "{deaths} deaths");
+    assert!(deaths <= DEATHS_MAX, "{deaths} deaths");
     lift_limit(server.pid(), Limit::Processes);
     assert_eq!(server.get("/").status, 200, "the next ones can");
 }
