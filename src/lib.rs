@@ -10,6 +10,7 @@ pub mod log;
 pub mod modules;
 pub mod pidfile;
 pub mod program;
+pub mod regex;
 pub mod request;
 pub mod response;
 pub mod route;

@@ -1,32 +1,38 @@
 //! # request: from a head to a response, phase by phase
 //!
 //! ```text
-//! head ─▶ host ─▶ path ─▶ settings ─▶ may it? ─▶ what is it? ─┬─ file ──▶ unchanged? which part? ─▶ response
-//!         (B.9)   (I.1)   (sections)   (Require)   (open)      └─ folder ─▶ index file │ redirect │ listing
-//!                                          │           │                          │
-//!                                          └───────────┴── refusal ──▶ ErrorDocument or the built-in page
+//! head ─▶ host ─▶ path ─▶ file, settings ─▶ may it? ─▶ what is it? ─▶ fixups ─▶ handler ─▶ finish ─▶ response
+//!         (B.9)   (I.1)   (aliases, walk)   (Require)   (open)                   │  file: unchanged? which part?
+//!                   ▲                          │          │          │           └─ folder: index file │ redirect │ listing
+//!                   └── internal redirect ─────┼──────────┼──────────┤
+//!                                              └──────────┴──────────┴─ refusal ─▶ ErrorDocument or the built-in page
 //! ```
 //!
-//! - The phases are Apache's, in Apache's order, so that every directive means what its manual says.
+//! - The phases are Apache's, in Apache's order, so that every directive means what its manual says. A module takes part
+//!   by a function that its phase calls here, in the order of [`Request::phases`]: there is no other place to look.
 //! - Nothing here waits. With [`Access::Inline`] a request whose files are not in the kernel's memory ends as
 //!   [`Outcome::WouldBlock`] without any effect, and is answered by the same function in a job.
 //! - What is refused is refused before anything was opened, except where only opening can tell.
 //! - No request can name a file outside its root: paths are normalised first, mapped below the root then, and opened
 //!   by [`crate::files::open`] last.
 
+mod fields;
 mod file;
 mod folder;
 mod methods;
 mod names;
 mod place;
 mod refusal;
+mod variables;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::config::{Config, Host};
 use crate::files::Access;
+use crate::files::open::Opened;
 use crate::http::field::Known;
 use crate::http::framing::Framing;
 use crate::http::head::{Expectation, Head};
@@ -35,16 +41,19 @@ use crate::http::status::Status;
 use crate::http::target::Target;
 use crate::log::error::Entry;
 use crate::log::{Level, Logs, Moment, Quoted};
-use crate::modules::authz_core;
 use crate::modules::core::Tokens;
+use crate::modules::{authz_core, env, setenvif};
 use crate::response::Response;
 use crate::route::hosts::HostIndex;
 use crate::route::walk::MergeCache;
 
+pub use fields::EditedFields;
+pub(crate) use fields::RequestFields;
 pub use names::Names;
-use place::Place;
-use refusal::Refusal;
+pub(crate) use place::Place;
+pub(crate) use refusal::Refusal;
 pub use refusal::refuse;
+pub use variables::Env;
 
 /// What all requests of a generation are answered from.
 #[derive(Debug)]
@@ -125,35 +134,56 @@ pub fn respond(
         other => other,
     };
     match answered {
-        Ok(response) => {
-            server.logs.error(request.host).write_held(&request.troubles.take());
-            Outcome::Ready(response)
-        }
+        Ok(response) => Outcome::Ready(request.finish(response)),
         Err(Stop::WouldBlock) => Outcome::WouldBlock,
-        Err(Stop::Refused(_)) => unreachable!("a refusal's own page is never refused"),
+        Err(Stop::Refused(_) | Stop::Elsewhere(_)) => {
+            unreachable!("a refusal's own page is never refused, and leads nowhere")
+        }
     }
 }
 
 /// Why a phase ends the request early.
 #[derive(Debug)]
-enum Stop {
+pub(crate) enum Stop {
+    /// Inline only: a job has to do this.
     WouldBlock,
+    /// A status, and the page that tells it.
     Refused(Refusal),
+    /// An internal redirect: another path answers, from the first phase on.
+    Elsewhere(Elsewhere),
 }
 
+/// Where an internal redirect leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Elsewhere {
+    /// Decoded and normalised.
+    pub(crate) path: Vec<u8>,
+    /// Without the `?`.
+    pub(crate) query: Option<Vec<u8>>,
+}
+
+/// `LimitInternalRecursion`: internal redirects of one request.
+const INTERNAL_REDIRECTS_MAX: u32 = 10;
+
 /// What one request is about, and how far it has come.
-struct Request<'r> {
-    server: &'r Server,
-    client: &'r Client,
-    head: &'r Head<'r>,
-    now: Moment,
-    access: Access,
+pub(crate) struct Request<'r> {
+    pub(crate) server: &'r Server,
+    pub(crate) client: &'r Client,
+    pub(crate) head: &'r Head<'r>,
+    pub(crate) now: Moment,
+    pub(crate) access: Access,
     cache: &'r mut MergeCache,
     host: HostIndex,
     /// Where it leads: the path as it came until the phases know better.
-    place: Place,
+    pub(crate) place: Place,
     /// The query; an ErrorDocument has its own.
-    query: Option<&'r [u8]>,
+    pub(crate) query: Option<Cow<'r, [u8]>>,
+    /// The client's fields, as modules have left them.
+    pub(crate) fields: RequestFields<'r>,
+    /// Variables.
+    pub(crate) env: Env,
+    /// What the place holds, once it was opened; `None` before, and if there is nothing.
+    found: Option<Opened>,
     /// Whether this is for an error's page: always a GET, of the whole, whatever the client has.
     for_error: bool,
     /// Lines for the error log, held back until it is certain that no job will say the same again.
@@ -171,8 +201,6 @@ impl<'r> Request<'r> {
     ) -> Request<'r> {
         let name = head.host().map(|host| host.name.as_bytes());
         let (host, settings) = server.config.host_for(client.local_or_unspecified(), name);
-        let place = Place::unknown(head.path(), Arc::clone(settings.base()));
-        let query = head.query();
         Request {
             server,
             client,
@@ -181,14 +209,16 @@ impl<'r> Request<'r> {
             access,
             cache,
             host,
-            place,
-            query,
+            place: Place::unknown(head.path(), Arc::clone(settings.base())),
+            query: head.query().map(Cow::Borrowed),
+            fields: RequestFields::Sent(head),
+            env: Env::default(),
+            found: None,
             for_error: false,
             troubles: RefCell::default(),
         }
     }
 
-    /// The phases in their order.
     fn answer(&mut self) -> Result<Response, Stop> {
         self.check_expectation()?;
         match self.head.target() {
@@ -196,14 +226,54 @@ impl<'r> Request<'r> {
             Target::Authority(_) => return Err(Refusal::stop(Status::BAD_REQUEST)), // We are no proxy.
             Target::Origin { .. } | Target::Absolute { .. } => {}
         }
-        self.place = self.locate(self.head.path())?;
-        if self.head.method() == Method::Trace {
+        let path = self.normalise(self.head.path())?;
+        self.place.path.clone_from(&path);
+        setenvif::post_read_request(self);
+        self.run(path)
+    }
+
+    /// Runs the phases for a path, and again wherever an internal redirect leads.
+    fn run(&mut self, path: Vec<u8>) -> Result<Response, Stop> {
+        let mut path = path;
+        for _ in 0..=INTERNAL_REDIRECTS_MAX {
+            match self.phases(path) {
+                Err(Stop::Elsewhere(there)) => {
+                    self.env = std::mem::take(&mut self.env).redirected();
+                    self.env.set("REDIRECT_STATUS", *b"200");
+                    self.env.set("REDIRECT_URL", self.place.path.as_slice());
+                    self.query = there.query.map(Cow::Owned);
+                    path = there.path;
+                }
+                other => return other,
+            }
+        }
+        self.log(Level::Error, "core").say(format_args!(
+            "AH00124: Request exceeded the limit of {INTERNAL_REDIRECTS_MAX} internal redirects due to probable \
+             configuration error. Use 'LimitInternalRecursion' to increase the limit if necessary. Use 'LogLevel debug' \
+             to get a backtrace."
+        ));
+        Err(Refusal::stop(Status::INTERNAL_SERVER_ERROR))
+    }
+
+    /// The phases in their order.
+    fn phases(&mut self, path: Vec<u8>) -> Result<Response, Stop> {
+        self.found = None;
+        self.place = self.locate_normal(path)?;
+        if self.head.method() == Method::Trace && !self.for_error {
             return methods::trace(self); // As in Apache, before anybody asks who may.
         }
         self.check_visible()?;
+        setenvif::header_parser(self);
         self.check_granted()?;
         self.check_body_length()?;
-        match self.head.method() {
+        self.find()?;
+        env::fixups(self);
+        self.handle()
+    }
+
+    /// What answers: by method, by handler, by what the place holds.
+    fn handle(&mut self) -> Result<Response, Stop> {
+        match self.method() {
             Method::Get | Method::Head | Method::Post => self.content(),
             Method::Options => Ok(methods::options(self)),
             other @ Method::Other(_) if !other.is_known() => Err(methods::not_implemented(self)),
@@ -218,14 +288,22 @@ impl<'r> Request<'r> {
 
     /// What the place holds.
     fn content(&mut self) -> Result<Response, Stop> {
-        let opened = match self.open()? {
-            Some(opened) => opened,
+        let found = match self.found.take() {
+            Some(found) => found,
             None => match self.fall_back()? {
-                Some(opened) => opened,
+                Some(fallback) => fallback,
                 None => return Err(Refusal::stop(Status::NOT_FOUND)),
             },
         };
-        if opened.is_folder() { self.folder(opened) } else { self.file(opened) }
+        if found.is_folder() { self.folder(found) } else { self.file(found) }
+    }
+
+    /// The last touches: whatever made the response, this is what every response gets.
+    fn finish(self, mut response: Response) -> Response {
+        self.server.logs.error(self.host).write_held(&self.troubles.into_inner());
+        response.env = self.env;
+        response.request_fields = self.fields.into_edited();
+        response
     }
 
     fn check_expectation(&self) -> Result<(), Stop> {
@@ -260,6 +338,16 @@ impl<'r> Request<'r> {
         Err(Refusal::stop(Status::FORBIDDEN))
     }
 
+    /// The client's host name, if `HostnameLookups` finds it out.
+    pub(crate) fn remote_host(&self) -> Option<String> {
+        None
+    }
+
+    /// The method; whatever the client's is, an error's page is read by GET.
+    pub(crate) fn method(&self) -> Method<'r> {
+        if self.for_error { Method::Get } else { self.head.method() }
+    }
+
     fn grants(&self, place: &Place) -> bool {
         let unspecified = self.client.local_or_unspecified().ip();
         place.settings.authz.grants(&authz_core::Client {
@@ -269,7 +357,7 @@ impl<'r> Request<'r> {
         })
     }
 
-    fn host(&self) -> &'r Host {
+    pub(crate) fn host(&self) -> &'r Host {
         &self.server.config.hosts[self.host]
     }
 
@@ -279,9 +367,9 @@ impl<'r> Request<'r> {
     }
 
     /// Starts a line in the host's error log.
-    fn log(&self, level: Level, module: &'static str) -> Entry<'_> {
+    pub(crate) fn log(&self, level: Level, module: &'static str) -> Entry<'_> {
         let entry = self.server.logs.error(self.host).at(level, module);
-        let entry = entry.client(self.client.address).referer(self.head.first(Known::Referer));
+        let entry = entry.client(self.client.address).referer(self.fields.first(Known::Referer));
         entry.filtered_by(self.place.settings.core.log_levels()).held_in(&self.troubles)
     }
 }

@@ -18,6 +18,7 @@ use crate::config::DirSettings;
 use crate::files::content::Span;
 use crate::http::status::Status;
 use crate::log::access;
+use crate::request::{EditedFields, Env};
 use crate::route::hosts::HostIndex;
 
 /// The answer to one request.
@@ -43,6 +44,10 @@ pub struct Response {
     pub host: HostIndex,
     /// What the sections say about it: sending (EnableSendfile) and logging ask.
     pub settings: Arc<DirSettings>,
+    /// The request's variables.
+    pub env: Env,
+    /// The request's fields, if modules have changed them.
+    pub request_fields: Option<EditedFields>,
 }
 
 /// The bytes after the head.
@@ -88,7 +93,7 @@ impl Body {
 /// The fields of a response: few, short, and built without allocation.
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
-    list: SmallVec<[(&'static str, Value); 4]>,
+    list: SmallVec<[(Cow<'static, str>, Value); 4]>,
 }
 
 /// Dates, tags and ranges fit in place.
@@ -96,8 +101,8 @@ type Value = SmallVec<[u8; 64]>;
 
 impl Fields {
     /// Adds a field. The value must hold no line break: the head's writer refuses it.
-    pub fn push(&mut self, name: &'static str, value: &[u8]) {
-        self.list.push((name, Value::from_slice(value)));
+    pub fn push(&mut self, name: impl Into<Cow<'static, str>>, value: &[u8]) {
+        self.list.push((name.into(), Value::from_slice(value)));
     }
 
     /// Adds all of `others`.
@@ -105,9 +110,14 @@ impl Fields {
         self.list.extend(others.list);
     }
 
+    /// Removes every field `name`, in any case.
+    pub fn remove(&mut self, name: &str) {
+        self.list.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+    }
+
     /// Names and values, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
-        self.list.iter().map(|(name, value)| (*name, value.as_slice()))
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.list.iter().map(|(name, value)| (name.as_ref(), value.as_slice()))
     }
 
     /// The first value of the field `name`, in any case.

@@ -19,7 +19,6 @@ use herdgate_conf::{
     Context, Definitions, Diagnostic, Host as Surroundings, Input, Line, Node, Place, Problem,
     Sources, Span, Start, Word, nearest,
 };
-use regex::bytes::Regex;
 
 use super::apache;
 use super::changes::Outline;
@@ -27,7 +26,7 @@ use super::geometry::Model;
 use super::{DirSettings, HostSettings, ServerSettings, Source};
 use crate::modules::authz_core::{self, Group};
 use crate::modules::{Module, Row, sections};
-use crate::route::pattern;
+use crate::regex::{Case, Regex};
 use crate::route::sections::{DirectoryPath, Matcher, Section};
 
 /// What was read, not merged and not checked against the disk.
@@ -350,7 +349,7 @@ impl<'r> Loader<'r> {
             _ => Matcher::FilePattern,
         };
         if tilde || kind.ends_with("Match") {
-            return Ok(searched(pattern::regex(word)?));
+            return Ok(searched(Regex::of_word(word, Case::Counts)?));
         }
         let legal = kind != "Location" || word.text.starts_with('/');
         if !legal {

@@ -14,7 +14,8 @@
 use std::path::PathBuf;
 
 use crate::modules::{
-    alias, authz_core, autoindex, core, dir, log_config, mime, mpm_common, status, unixd,
+    alias, authz_core, autoindex, core, dir, env, log_config, mime, mpm_common, setenvif, status,
+    unixd,
 };
 
 /// What is set once for the whole server.
@@ -60,8 +61,12 @@ pub struct DirSettings {
     pub core: core::Directory,
     /// mod_dir
     pub dir: dir::Dir,
+    /// mod_env
+    pub env: env::Env,
     /// mod_mime
     pub mime: mime::Mime,
+    /// mod_setenvif
+    pub setenvif: setenvif::SetEnvIf,
 }
 
 impl HostSettings {
@@ -83,7 +88,9 @@ impl DirSettings {
             autoindex: outer.autoindex.merge(&inner.autoindex),
             core: outer.core.merge(&inner.core),
             dir: outer.dir.merge(&inner.dir),
+            env: outer.env.merge(&inner.env),
             mime: outer.mime.merge(&inner.mime),
+            setenvif: outer.setenvif.merge(&inner.setenvif),
         }
     }
 }

@@ -200,7 +200,11 @@ impl WebConnection {
                 .map_or(80, Into::into),
             file: response.file.as_deref(),
             handler: response.handler,
-            request_fields: head.map_or(no_fields as _, |head| head as _),
+            request_fields: match (&response.request_fields, head) {
+                (Some(edited), _) => edited,
+                (None, Some(head)) => head,
+                (None, None) => no_fields,
+            },
             response_fields: response,
         };
         self.server.logs.record(response.host, &record, &mut local.batch, &mut local.clock);

@@ -17,7 +17,6 @@
 use crate::http::date;
 use crate::http::etag::{EntityTag, TagList};
 use crate::http::field::{Known, Values};
-use crate::http::head::Head;
 use crate::http::method::Method;
 use crate::http::status::Status;
 
@@ -52,13 +51,13 @@ impl<'b> Conditions<'b> {
         if_unmodified_since: None,
     };
 
-    /// Those of a request.
-    pub fn of(head: &Head<'b>) -> Conditions<'b> {
+    /// Those of a request whose fields are looked up by `values`.
+    pub fn of(values: impl Fn(Known) -> Values<'b>) -> Conditions<'b> {
         Conditions {
-            if_match: head.values(Known::IfMatch),
-            if_none_match: head.values(Known::IfNoneMatch),
-            if_modified_since: head.single(Known::IfModifiedSince),
-            if_unmodified_since: head.single(Known::IfUnmodifiedSince),
+            if_match: values(Known::IfMatch),
+            if_none_match: values(Known::IfNoneMatch),
+            if_modified_since: values(Known::IfModifiedSince).single(),
+            if_unmodified_since: values(Known::IfUnmodifiedSince).single(),
         }
     }
 }
@@ -187,7 +186,7 @@ mod tests {
         let Parse::Complete { head, .. } = parse(text.as_bytes(), &HeadLimits::default()) else {
             panic!("{text}")
         };
-        let conditions = Conditions::of(&head);
+        let conditions = Conditions::of(|known| head.values(known));
         evaluate(head.method(), Status::OK, &validators("\"a\""), &conditions, NOW)
     }
 

@@ -56,7 +56,7 @@ pub struct Fields<'b> {
 impl<'b> Fields<'b> {
     /// Iterates over a block of `name: value CRLF` lines that `head` has checked; a last empty line
     /// may be included.
-    pub(super) const fn of_checked_block(block: &'b [u8]) -> Fields<'b> {
+    pub(crate) const fn of_checked_block(block: &'b [u8]) -> Fields<'b> {
         Fields { block }
     }
 }
@@ -97,7 +97,7 @@ impl<'b> Values<'b> {
     }
 
     /// Those of `fields` that have this name.
-    pub(super) const fn named(name: &'static str, fields: Fields<'b>) -> Values<'b> {
+    pub(crate) const fn named(name: &'static str, fields: Fields<'b>) -> Values<'b> {
         Values { source: Source::Scan { fields, name } }
     }
 

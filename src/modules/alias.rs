@@ -11,12 +11,11 @@
 use std::path::PathBuf;
 
 use herdgate_conf::{Args, Directive, Overrides, Problem, Span};
-use regex::bytes::Regex;
 
 use super::{HOST, Module};
 use crate::config::HostSettings;
+use crate::regex::{Case, Regex};
 use crate::route::alias::{lexical, strip_prefix};
-use crate::route::pattern;
 
 /// mod_alias' settings of one virtual host.
 #[derive(Debug, Clone, Default)]
@@ -95,7 +94,7 @@ const DIRECTIVES: &[Directive<HostSettings>] = &[
         docs: "As Alias, for URL paths that contain the regular expression; $0 to $9 in the file \
                path stand for what its groups matched.",
         apply: |settings, args| {
-            let from = AliasFrom::Pattern(pattern::regex(args.required()?)?);
+            let from = AliasFrom::Pattern(Regex::of_word(args.required()?, Case::Counts)?);
             let to = args.path()?;
             settings.alias.list.push(Alias { from, to, span: args.line().name.span });
             Ok(())

@@ -19,10 +19,12 @@ pub mod autoindex;
 mod change;
 pub mod core;
 pub mod dir;
+pub mod env;
 pub mod log_config;
 pub mod mime;
 pub mod mpm_common;
 pub mod sections;
+pub mod setenvif;
 pub mod status;
 pub mod unixd;
 
@@ -56,6 +58,7 @@ pub const ALL: &[&Module] = &[
     &autoindex::MODULE,
     &core::MODULE,
     &dir::MODULE,
+    &env::MODULE,
     &log_config::MODULE,
     &LOGIO,
     &mime::MODULE,
@@ -63,6 +66,7 @@ pub const ALL: &[&Module] = &[
     &mpm_common::EVENT,
     &mpm_common::PREFORK,
     &mpm_common::WORKER,
+    &setenvif::MODULE,
     &SO,
     &status::MODULE,
     &unixd::MODULE,

@@ -122,7 +122,7 @@ impl Request<'_> {
         if self.for_error {
             return Verdict::Proceed;
         }
-        let conditions = Conditions::of(self.head);
+        let conditions = Conditions::of(|known| self.fields.values(known));
         let (method, now) = (self.head.method(), self.now.secs);
         conditional::evaluate(method, Status::OK, &facts.validators(), &conditions, now)
     }
@@ -130,8 +130,8 @@ impl Request<'_> {
     /// The part that the client wants, if it wants one part. Several parts are answered with the whole, which RFC 9110
     /// section 14.2 allows.
     fn wanted_range(&self, facts: &Facts) -> Result<Option<ByteRange>, Stop> {
-        let if_range = self.head.values(Known::IfRange);
-        let wanted = match self.head.single(Known::Range) {
+        let if_range = self.fields.values(Known::IfRange);
+        let wanted = match self.fields.single(Known::Range) {
             Some(wanted)
                 if !self.for_error
                     && self.head.method() == Method::Get

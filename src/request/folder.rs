@@ -41,7 +41,7 @@ impl Request<'_> {
         let mut location = self.names().to_string().into_bytes();
         push_path(&mut location, &self.place.path);
         location.push(b'/');
-        if let Some(query) = self.query {
+        if let Some(query) = &self.query {
             location.push(b'?');
             location.extend_from_slice(query);
         }
@@ -129,7 +129,7 @@ impl Request<'_> {
     /// clients get the page, as from Apache, unless they rule it out.
     fn may_want_a_page(&self) -> bool {
         let accepts = |wanted: &[&[u8]]| {
-            self.head.values(Known::Accept).flat_map(members).any(|member| {
+            self.fields.values(Known::Accept).flat_map(members).any(|member| {
                 let range = member.split(|byte| *byte == b';').next().unwrap_or_default();
                 wanted.iter().any(|wanted| range.trim_ascii_end().eq_ignore_ascii_case(wanted))
             })
@@ -137,14 +137,14 @@ impl Request<'_> {
         if accepts(&[b"text/html"]) {
             return true;
         }
-        let says_nothing = self.head.first(Known::Accept).is_none();
-        let is_part_of_a_page = self.head.header("Sec-Fetch-Dest").is_some();
+        let says_nothing = self.fields.first(Known::Accept).is_none();
+        let is_part_of_a_page = self.fields.header("Sec-Fetch-Dest").is_some();
         !is_part_of_a_page && (says_nothing || accepts(&[b"text/*", b"*/*"]))
     }
 
     /// mod_autoindex.
     fn listing(&mut self, folder: &Opened) -> Result<Response, Stop> {
-        if self.head.method() == Method::Post && !self.for_error {
+        if self.method() == Method::Post {
             return Err(Refusal::stop(Status::NOT_FOUND)); // There is nobody here to take it.
         }
         if !self.place.settings.core.options().contains(Options::INDEXES) {
@@ -187,8 +187,13 @@ impl Request<'_> {
         let path = with_slash(&self.place.path);
         let settings = &self.place.settings.autoindex;
         let signature = self.signature();
-        let listing =
-            Listing { path: &path, entries, query: self.query, settings, signature: &signature };
+        let listing = Listing {
+            path: &path,
+            entries,
+            query: self.query.as_deref(),
+            settings,
+            signature: &signature,
+        };
         let content_type = Some(listing.content_type().into());
         let page = listing.render(&LogClock::default());
         // As Apache, a HEAD learns no length: making the page was work enough, and most never ask.

@@ -15,13 +15,13 @@ use crate::route::url::{self, UrlError};
 
 /// A path of this server, and what it stands for.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Decoded and normalised, once the request got that far; before that, as it came.
-    pub(super) path: Vec<u8>,
+    pub(crate) path: Vec<u8>,
     /// The file, existing or not. None if there is no root to look in.
-    pub(super) mapped: Option<Mapped>,
+    pub(crate) mapped: Option<Mapped>,
     /// What holds here.
-    pub(super) settings: Arc<DirSettings>,
+    pub(crate) settings: Arc<DirSettings>,
 }
 
 impl Place {
@@ -31,7 +31,7 @@ impl Place {
     }
 
     /// The file's name; empty if there is none.
-    pub(super) fn file(&self) -> &[u8] {
+    pub(crate) fn file(&self) -> &[u8] {
         self.mapped.as_ref().map_or(b"", |mapped| mapped.file.as_os_str().as_bytes())
     }
 
@@ -71,16 +71,22 @@ fn is_visible_name(name: &[u8]) -> bool {
 }
 
 impl Request<'_> {
-    /// Brings an encoded path to its one spelling, and finds its file and what holds there.
-    pub(super) fn locate(&mut self, raw_path: &[u8]) -> Result<Place, Stop> {
+    /// Brings an encoded path to its one spelling.
+    pub(crate) fn normalise(&self, raw_path: &[u8]) -> Result<Vec<u8>, Stop> {
         let host = &self.host().settings.core;
         match url::normalise(raw_path, host.encoded_slashes(), host.merge_slashes()) {
-            Ok(path) => self.locate_normal(path.into_inner().into_owned()),
+            Ok(path) => Ok(path.into_inner().into_owned()),
             Err(error) => Err(self.malformed_path(raw_path, error)),
         }
     }
 
-    /// As [`Request::locate`], for a path that is decoded and normalised.
+    /// Where an encoded path leads.
+    pub(super) fn locate(&mut self, raw_path: &[u8]) -> Result<Place, Stop> {
+        let path = self.normalise(raw_path)?;
+        self.locate_normal(path)
+    }
+
+    /// Finds the file of a path that is decoded and normalised, and what holds there.
     pub(super) fn locate_normal(&mut self, path: Vec<u8>) -> Result<Place, Stop> {
         let host = self.host();
         match host.map(&path) {
@@ -121,6 +127,13 @@ impl Request<'_> {
     /// `HiddenFiles`: what may not be seen does not exist.
     pub(super) fn check_visible(&self) -> Result<(), Stop> {
         if self.place.is_visible() { Ok(()) } else { Err(Refusal::stop(Status::NOT_FOUND)) }
+    }
+
+    /// Opens what the place names, for the phases to come. That there is nothing is no error yet: a module may know what
+    /// to do about it.
+    pub(super) fn find(&mut self) -> Result<(), Stop> {
+        self.found = self.open()?;
+        Ok(())
     }
 
     /// Opens what the place names; `None` if there is nothing.

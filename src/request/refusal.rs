@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Client, Names, Place, Request, Server, Stop};
+use super::{Client, Env, Names, Place, Request, Server, Stop};
 use crate::config::{DirSettings, Host};
 use crate::http::error_page::{Answerer, CONTENT_TYPE, ErrorPage, Signature};
 use crate::http::field::Known;
@@ -13,31 +13,32 @@ use crate::response::{Body, Fields, Response};
 
 /// A status that is answered with a page: an error, or a redirect.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) status: Status,
+pub(crate) struct Refusal {
+    pub(crate) status: Status,
     /// What goes along with every page for it: `Location`, `Allow` or `Content-Range`.
     field: Option<(&'static str, Box<[u8]>)>,
 }
 
 impl Refusal {
-    pub(super) fn new(status: Status) -> Refusal {
+    /// A refusal with this status.
+    pub(crate) fn new(status: Status) -> Refusal {
         Refusal { status, field: None }
     }
 
     /// The same with a field for every page that tells it.
-    pub(super) fn with(self, name: &'static str, value: &[u8]) -> Refusal {
+    pub(crate) fn with(self, name: &'static str, value: &[u8]) -> Refusal {
         Refusal { field: Some((name, value.into())), ..self }
     }
 
     /// A refusal without fields, as the end of a phase.
-    pub(super) fn stop(status: Status) -> Stop {
+    pub(crate) fn stop(status: Status) -> Stop {
         Stop::Refused(Refusal::new(status))
     }
 
     fn fields(&self) -> Fields {
         let mut fields = Fields::default();
         if let Some((name, value)) = &self.field {
-            fields.push(name, value);
+            fields.push(*name, value);
         }
         fields
     }
@@ -74,6 +75,8 @@ pub fn refuse(server: &Server, client: &Client, status: Status, notes: &str) -> 
         file: None,
         host: index,
         settings,
+        env: Env::default(),
+        request_fields: None,
     }
 }
 
@@ -99,27 +102,23 @@ impl Request<'_> {
         let asked = std::mem::replace(&mut self.place, asked);
         self.for_error = true;
         self.query = None;
+        self.env = std::mem::take(&mut self.env).redirected();
+        self.env.set("REDIRECT_STATUS", refusal.status.code().to_string());
+        self.env.set("REDIRECT_URL", asked.path.as_slice());
         let path = path.split_once('?').map_or(path, |(path, _)| path);
-        match self.content_at(path.as_bytes()) {
+        match self.normalise(path.as_bytes()).and_then(|path| self.run(path)) {
             Ok(mut response) => {
                 response.status = refusal.status;
                 response.fields.extend(refusal.fields());
                 response.path = asked.path; // The log tells what the client asked for.
                 Ok(response)
             }
-            Err(Stop::WouldBlock) => Err(Stop::WouldBlock),
             Err(Stop::Refused(failed)) => {
                 self.place = asked;
                 Ok(self.built_in(&refusal, Some(failed.status)))
             }
+            Err(stop) => Err(stop),
         }
-    }
-
-    fn content_at(&mut self, raw_path: &[u8]) -> Result<Response, Stop> {
-        self.place = self.locate(raw_path)?;
-        self.check_visible()?;
-        self.check_granted()?;
-        self.content()
     }
 
     fn built_in(&self, refusal: &Refusal, failed_document: Option<Status>) -> Response {
@@ -157,7 +156,7 @@ impl Request<'_> {
     }
 
     /// A response from here, by nobody in particular.
-    pub(super) fn response(
+    pub(crate) fn response(
         &self,
         status: Status,
         fields: Fields,
@@ -176,6 +175,8 @@ impl Request<'_> {
             file: self.place.mapped.as_ref().map(|_| self.place.file().to_vec()),
             host: self.host,
             settings: Arc::clone(&self.place.settings),
+            env: Env::default(),
+            request_fields: None,
         }
     }
 }

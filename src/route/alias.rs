@@ -15,9 +15,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use regex::bytes::Captures;
-
 use crate::modules::alias::{Alias, AliasFrom};
+use crate::regex::Captures;
 
 /// A file's path, which may or may not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,18 +155,7 @@ fn normal(path: &[u8]) -> Vec<u8> {
 /// checked again.
 fn substituted(target: &Path, groups: &Captures<'_>) -> Result<Mapped, Unmapped> {
     let target = target.as_os_str().as_bytes();
-    let mut text = Vec::with_capacity(target.len() * 2);
-    let mut bytes = target.iter().peekable();
-    while let Some(byte) = bytes.next() {
-        match (byte, bytes.peek()) {
-            (b'$', Some(digit)) if digit.is_ascii_digit() => {
-                let group = usize::from(**digit - b'0');
-                text.extend_from_slice(groups.get(group).map_or(b"", |group| group.as_bytes()));
-                bytes.next();
-            }
-            _ => text.push(*byte),
-        }
-    }
+    let text = groups.substitute(target);
     let climbs = text.split(|byte| *byte == b'/').any(|component| component == b"..");
     if climbs || !text.starts_with(b"/") || text.contains(&0) {
         return Err(Unmapped::Escapes);
@@ -180,9 +168,9 @@ fn substituted(target: &Path, groups: &Captures<'_>) -> Result<Mapped, Unmapped>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::regex::{Case, Regex};
     use herdgate_conf::{Sources, Span};
     use proptest::prelude::*;
-    use regex::bytes::Regex;
 
     fn span() -> Span {
         let source = Sources::default().add("test", "Alias", None);
@@ -201,7 +189,7 @@ mod tests {
             prefix("/glued/", "/data/b"),
             prefix("/slash/", "/data/c/"),
             Alias {
-                from: AliasFrom::Pattern(Regex::new("^/~([a-z.]+)(.*)").unwrap()),
+                from: AliasFrom::Pattern(Regex::new("^/~([a-z.]+)(.*)", Case::Counts).unwrap()),
                 to: "/home/$1/www$2".into(),
                 span: span(),
             },

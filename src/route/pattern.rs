@@ -1,4 +1,4 @@
-//! # Patterns: wildcards and regular expressions in section arguments and aliases
+//! # Patterns: wildcards in section arguments and names
 //!
 //! ```text
 //! *       any run of characters, within one component of a path
@@ -8,11 +8,7 @@
 //! ```
 //!
 //! - Matching is on bytes: file names and decoded URLs need not be UTF-8.
-//! - A wildcard match takes at most the product of both lengths, a regular expression is linear: no
-//!   URL is slow.
-
-use herdgate_conf::{Problem, Word};
-use regex::bytes::{Regex, RegexBuilder};
+//! - A match takes at most the product of both lengths: no URL is slow.
 
 /// What a wildcard does at a slash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,32 +90,6 @@ fn set(rest: &[u8], byte: u8) -> Option<(usize, bool)> {
             [] => return None,
         }
     }
-}
-
-/// A regular expression of a section or an alias: searched anywhere in the text, a dot matches
-/// everything, and `$` only the very end, as Apache's RegexDefaultOptions say.
-pub(crate) fn regex(word: &Word) -> Result<Regex, Problem> {
-    const REGEX_BYTES_MAX: usize = 8 << 20;
-    let builder = |text: &str| {
-        RegexBuilder::new(text)
-            .unicode(false)
-            .dot_matches_new_line(true)
-            .size_limit(REGEX_BYTES_MAX)
-            .build()
-    };
-    builder(&word.text).map_err(|error| {
-        let problem = Problem::at(word, "Regex could not be compiled");
-        let needs_backtracking =
-            ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|it| word.text.contains(it));
-        if needs_backtracking {
-            return problem
-                .help("look-ahead and look-behind are not supported: matching is linear in time");
-        }
-        let reason = error.to_string();
-        problem.help(
-            reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_string(),
-        )
-    })
 }
 
 #[cfg(test)]

@@ -18,12 +18,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use regex::bytes::Regex;
 use smallvec::SmallVec;
 
 use super::alias::{lexical, strip_prefix};
 use super::pattern::{self, Slash};
 use crate::config::DirSettings;
+use crate::regex::Regex;
 
 /// A section as it was written: what it matches, what it sets, and what stands in it.
 #[derive(Debug, Clone)]

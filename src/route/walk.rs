@@ -89,10 +89,10 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::regex::{Case, Regex};
     use crate::route::sections::{DirectoryPath, Matcher, Section};
     use herdgate_conf::Context;
     use proptest::prelude::*;
-    use regex::bytes::Regex;
 
     /// Settings that the named directives make, in this order.
     fn settings(lines: &[&str]) -> DirSettings {
@@ -201,7 +201,7 @@ mod tests {
 
     fn any_matcher() -> impl Strategy<Value = Matcher> {
         let directory = |path: &str| Matcher::Directory(DirectoryPath::new(Path::new(path)));
-        let regex = |text: &str| Regex::new(text).unwrap();
+        let regex = |text: &str| Regex::new(text, Case::Counts).unwrap();
         proptest::sample::select(vec![
             directory("/"),
             directory("/a"),
@@ -240,7 +240,7 @@ mod tests {
                 let text = directory.to_string();
                 let text = if text == "/" { "" } else { &text };
                 let regex = format!("^{}(/|$)", text.replace('*', "[^/]*"));
-                Regex::new(&regex)
+                Regex::new(&regex, Case::Counts)
                     .unwrap()
                     .is_match(path.as_bytes())
                     .then(|| (1, text.matches('/').count()))
@@ -248,9 +248,10 @@ mod tests {
             Matcher::DirectoryPattern(regex) => regex.is_match(path.as_bytes()).then_some((2, 0)),
             Matcher::File(wanted) => (wanted == name || wanted == "*").then_some((3, 0)),
             Matcher::FilePattern(regex) => regex.is_match(name.as_bytes()).then_some((3, 0)),
-            Matcher::Location(wanted) if wanted == "/*/f" => {
-                Regex::new("^/[^/]*/f$").unwrap().is_match(path.as_bytes()).then_some((4, 0))
-            }
+            Matcher::Location(wanted) if wanted == "/*/f" => Regex::new("^/[^/]*/f$", Case::Counts)
+                .unwrap()
+                .is_match(path.as_bytes())
+                .then_some((4, 0)),
             Matcher::Location(wanted) => {
                 let below = format!("{}/", wanted.trim_end_matches('/'));
                 (path == wanted || path.starts_with(&below)).then_some((4, 0))
