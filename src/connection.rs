@@ -33,9 +33,8 @@ use crate::http::framing::Framing;
 use crate::http::head::{self, Head, HeadLimits, Parse};
 use crate::http::status::Status;
 use crate::log;
-use crate::request::{self, Client, Outcome, Server};
+use crate::request::{self, Caches, Client, Outcome, Server};
 use crate::response::Response;
-use crate::route::walk::MergeCache;
 use crate::server::ThreadState;
 use crate::transport::{Received, Transport};
 use answers::{Answers, Asked};
@@ -245,8 +244,8 @@ impl WebConnection {
                     self.describe(&head, turn);
                     let now = log::Moment::now();
                     let local = turn.local();
-                    let (merged, access) = (&mut local.merged, local.access);
-                    match request::respond(&self.server, &self.client, &head, now, merged, access) {
+                    let (caches, access) = (&mut local.caches, local.access);
+                    match request::respond(&self.server, &self.client, &head, now, caches, access) {
                         Outcome::WouldBlock => {
                             then = Some(Then::Answer(self.answer_by_job(raw, now, turn)))
                         }
@@ -487,8 +486,8 @@ fn respond_in_job(
     let Parse::Complete { head, .. } = head::parse(head, limits) else {
         unreachable!("it was parsed before, under the same limits");
     };
-    let mut merged = MergeCache::default();
-    match request::respond(server, client, &head, received, &mut merged, Access::MayBlock) {
+    let mut caches = Caches::default();
+    match request::respond(server, client, &head, received, &mut caches, Access::MayBlock) {
         Outcome::Ready(response) => response,
         Outcome::WouldBlock => unreachable!("a job may block"),
     }

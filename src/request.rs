@@ -16,6 +16,7 @@
 //! - No request can name a file outside its root: paths are normalised first, mapped below the root then, and opened
 //!   by [`crate::files::open`] last.
 
+mod caches;
 mod fields;
 mod file;
 mod folder;
@@ -45,8 +46,8 @@ use crate::modules::core::Tokens;
 use crate::modules::{authz_core, env, setenvif};
 use crate::response::Response;
 use crate::route::hosts::HostIndex;
-use crate::route::walk::MergeCache;
 
+pub use caches::Caches;
 pub use fields::EditedFields;
 pub(crate) use fields::RequestFields;
 pub use names::Names;
@@ -119,16 +120,16 @@ pub enum Outcome {
 
 /// Answers one request.
 ///
-/// The cache is the thread's own; it remembers merged settings from request to request.
+/// The caches are the thread's own; they remember from request to request what costs time to find out.
 pub fn respond(
     server: &Server,
     client: &Client,
     head: &Head<'_>,
     now: Moment,
-    cache: &mut MergeCache,
+    caches: &mut Caches,
     access: Access,
 ) -> Outcome {
-    let mut request = Request::new(server, client, head, now, cache, access);
+    let mut request = Request::new(server, client, head, now, caches, access);
     let answered = match request.answer() {
         Err(Stop::Refused(refusal)) => request.refused(refusal),
         other => other,
@@ -172,7 +173,7 @@ pub(crate) struct Request<'r> {
     pub(crate) head: &'r Head<'r>,
     pub(crate) now: Moment,
     pub(crate) access: Access,
-    cache: &'r mut MergeCache,
+    pub(crate) caches: &'r mut Caches,
     host: HostIndex,
     /// Where it leads: the path as it came until the phases know better.
     pub(crate) place: Place,
@@ -196,7 +197,7 @@ impl<'r> Request<'r> {
         client: &'r Client,
         head: &'r Head<'r>,
         now: Moment,
-        cache: &'r mut MergeCache,
+        caches: &'r mut Caches,
         access: Access,
     ) -> Request<'r> {
         let name = head.host().map(|host| host.name.as_bytes());
@@ -207,7 +208,7 @@ impl<'r> Request<'r> {
             head,
             now,
             access,
-            cache,
+            caches,
             host,
             place: Place::unknown(head.path(), Arc::clone(settings.base())),
             query: head.query().map(Cow::Borrowed),

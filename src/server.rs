@@ -18,8 +18,7 @@ use crate::connection::WebConnection;
 use crate::files::Access;
 use crate::http::date::DateCache;
 use crate::log::{Level, LogBatch, LogClock};
-use crate::request::{Client, Server};
-use crate::route::walk::MergeCache;
+use crate::request::{Caches, Client, Server};
 
 /// One generation of the web server.
 pub struct WebService {
@@ -36,7 +35,7 @@ pub struct ThreadState {
     /// Time as `Date` writes it.
     pub dates: DateCache,
     /// Merged settings.
-    pub merged: MergeCache,
+    pub caches: Caches,
     /// What answering may do: where one thread serves all, it must not wait for a disk.
     pub access: Access,
 }
@@ -77,7 +76,7 @@ impl Service for WebService {
             batch: LogBatch::default(),
             clock: LogClock::default(),
             dates: DateCache::new(),
-            merged: MergeCache::default(),
+            caches: Caches::default(),
             access,
         }
     }

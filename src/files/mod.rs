@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! name ── open ──▶ descriptor ── content ──▶ memory (small) or sendfile, chunk by chunk (large)
-//!                       └─────── listing ──▶ a page that shows a folder
+//!                       ├─────── listing ──▶ a page that shows a folder
+//!                       └─────── parsed ───▶ .htaccess, passwords, type maps: read once for each change
 //! ```
 //!
 //! - Every open of served content goes through [`open::open`]: there is no second place to forget a check in.
@@ -13,6 +14,7 @@ pub mod content;
 pub mod listing;
 mod mounts;
 pub mod open;
+pub mod parsed;
 
 /// Whether the caller can wait for a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

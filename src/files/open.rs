@@ -149,6 +149,26 @@ pub fn open_in(
     Ok(opened)
 }
 
+/// What a name stands for, with links followed or not, for those that only ask: rewriting, expressions. `None`: nothing
+/// that we could reach.
+///
+/// # Errors
+/// `WouldBlock`: inline only, the disk would be needed.
+pub fn look(path: &[u8], follow: bool, access: Access) -> io::Result<Option<Stat>> {
+    let policy = LinkPolicy::Follow;
+    let flags = if follow { OpenFlags::PATH } else { OpenFlags::PATH | OpenFlags::NOFOLLOW };
+    let opened = match strategy(path, policy, access) {
+        Ok(Strategy::Kernel(resolve)) => openat2(CWD, path, flags, resolve),
+        Ok(Strategy::Plain | Strategy::Walk) => openat(CWD, path, flags),
+        Err(_) => return Err(io::ErrorKind::WouldBlock.into()),
+    };
+    match opened.and_then(|fd| file::fstat(fd.as_fd())) {
+        Ok(stat) => Ok(Some(stat)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
 const READ: OpenFlags = OpenFlags::READ.union(OpenFlags::NONBLOCK);
 /// A folder, only to start from.
 const PLACE: OpenFlags = OpenFlags::PATH.union(OpenFlags::DIRECTORY);

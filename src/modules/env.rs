@@ -83,7 +83,8 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
                 match std::env::var(&word.text) {
                     Ok(value) => settings.env.changes.push(Change::Set(word.text, value)),
                     Err(_) => {
-                        let message = format!("AH01506: PassEnv variable {} was undefined", word.text);
+                        let message =
+                            format!("AH01506: PassEnv variable {} was undefined", word.text);
                         args.warn(Problem::at(&word, message));
                     }
                 }

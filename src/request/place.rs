@@ -4,6 +4,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use herdgate_sys::file::Stat;
+
 use super::{Refusal, Request, Stop};
 use crate::config::DirSettings;
 use crate::files::open::{self, LinkPolicy, Links, OpenError, Opened};
@@ -91,11 +93,11 @@ impl Request<'_> {
         let host = self.host();
         match host.map(&path) {
             Ok(mapped) => {
-                let settings = host.settings_for(&path, &mapped.file, self.cache);
+                let settings = host.settings_for(&path, &mapped.file, &mut self.caches.merged);
                 Ok(Place { path, mapped: Some(mapped), settings })
             }
             Err(Unmapped::NoRoot) => {
-                let settings = host.settings_for_url(&path, self.cache);
+                let settings = host.settings_for_url(&path, &mut self.caches.merged);
                 Ok(Place { path, mapped: None, settings })
             }
             Err(Unmapped::Escapes) => {
@@ -134,6 +136,11 @@ impl Request<'_> {
     pub(super) fn find(&mut self) -> Result<(), Stop> {
         self.found = self.open()?;
         Ok(())
+    }
+
+    /// What a file's name stands for, links followed or not; `None` if there is nothing.
+    pub(crate) fn look(&self, file: &[u8], follow: bool) -> Result<Option<Stat>, Stop> {
+        open::look(file, follow, self.access).map_err(|_| Stop::WouldBlock)
     }
 
     /// Opens what the place names; `None` if there is nothing.
@@ -175,7 +182,8 @@ impl Request<'_> {
     /// The place is a file further up than its path says; what holds is decided by the file.
     fn shorten_to(&mut self, file: &[u8]) {
         let file = Path::new(std::ffi::OsStr::from_bytes(file));
-        self.place.settings = self.host().settings_for(&self.place.path, file, self.cache);
+        self.place.settings =
+            self.host().settings_for(&self.place.path, file, &mut self.caches.merged);
         if let Some(mapped) = &mut self.place.mapped {
             mapped.file = file.to_path_buf();
         }

@@ -79,7 +79,7 @@ impl Site {
             address: Some("192.0.2.1:4711".parse().unwrap()),
             local: Some("127.0.0.1:8080".parse().unwrap()),
         };
-        let mut cache = MergeCache::default();
+        let mut cache = Caches::default();
         let mut respond = |access| respond(&self.server, &client, &head, NOW, &mut cache, access);
         let inline = respond(Access::Inline);
         let Outcome::Ready(response) = respond(Access::MayBlock) else {

@@ -1,0 +1,157 @@
+//! # parsed: small files that are read and understood once for each change
+//!
+//! ```text
+//! name ── open ──▶ identity (device, inode, size, times) ── known? ─yes─▶ what it meant last time
+//!                                                               └─no──▶ read ──▶ parse ──▶ remember
+//! ```
+//!
+//! - A file is opened each time, so it is as fresh as its `stat`: a changed one is read again, a removed one is gone.
+//! - A file that has changed within the last moments is not remembered: its next change may leave no trace in its times.
+//! - Bounded in files and in bytes of each: a client that makes us read many of them fills no memory.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+
+use herdgate_sys::file::{Kind, Stat};
+
+use super::Access;
+use super::content::{self, Span};
+use super::open::{self, LinkPolicy, Links, OpenError};
+
+/// A file that is larger is an error: nobody writes a megabyte of settings by hand.
+pub const FILE_BYTES_MAX: u64 = 16 << 20;
+/// Files remembered; beyond, all are forgotten.
+const FILES_MAX: usize = 1024;
+/// A change that is younger than this may be followed by another one with the same times.
+const SETTLED_SECS: i64 = 2;
+
+/// What files meant when they were read last.
+#[derive(Debug)]
+pub struct ParsedFiles<T> {
+    known: HashMap<Box<[u8]>, (Identity, Arc<T>)>,
+}
+
+/// Tells one version of a file from the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, u32),
+    changed: (i64, u32),
+}
+
+impl<T> Default for ParsedFiles<T> {
+    fn default() -> Self {
+        Self { known: HashMap::new() }
+    }
+}
+
+impl<T> ParsedFiles<T> {
+    /// What the file `path` means, `now_secs` being the time; `None` if there is no such file. It is read with
+    /// `parse`, which is not asked when the file has not changed.
+    ///
+    /// # Errors
+    /// The file is there and cannot be had; [`OpenError::WouldBlock`]: inline only, ask again in a job.
+    pub fn get(
+        &mut self,
+        path: &[u8],
+        access: Access,
+        now_secs: i64,
+        parse: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<Arc<T>>, OpenError> {
+        let links = Links { policy: LinkPolicy::Follow, root: b"/" };
+        let opened = match open::open(path, links, access) {
+            Ok(opened) => opened,
+            Err(OpenError::Missing(_)) => {
+                self.known.remove(path);
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        if opened.stat.kind != Kind::File {
+            return Err(OpenError::Special);
+        }
+        let identity = Identity::of(&opened.stat);
+        if let Some((_, parsed)) = self.known.get(path).filter(|(known, _)| *known == identity) {
+            return Ok(Some(Arc::clone(parsed)));
+        }
+        if identity.size > FILE_BYTES_MAX {
+            return Err(OpenError::System(io::ErrorKind::FileTooLarge.into()));
+        }
+        let whole = Span { offset: 0, length: identity.size };
+        let bytes = match content::read(opened.fd.as_fd(), whole, access) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(OpenError::WouldBlock);
+            }
+            Err(error) => return Err(OpenError::System(error)),
+        };
+        let parsed = Arc::new(parse(&bytes));
+        if self.known.len() >= FILES_MAX {
+            self.known.clear();
+        }
+        if now_secs - identity.changed.0 > SETTLED_SECS {
+            self.known.insert(path.into(), (identity, Arc::clone(&parsed)));
+        }
+        Ok(Some(parsed))
+    }
+}
+
+impl Identity {
+    fn of(stat: &Stat) -> Self {
+        Self {
+            device: stat.device,
+            inode: stat.inode,
+            size: stat.size,
+            modified: stat.modified,
+            changed: stat.changed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    const LATER: i64 = i64::MAX;
+
+    #[test]
+    fn a_file_is_read_once_for_each_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("words");
+        let mut files = ParsedFiles::default();
+        let mut reads = 0;
+        let mut get = |now| {
+            let parse = |bytes: &[u8]| {
+                reads += 1;
+                bytes.len()
+            };
+            let found = files.get(path.as_os_str().as_bytes(), Access::MayBlock, now, parse);
+            (found.unwrap().map(|length| *length), reads)
+        };
+        assert_eq!(get(LATER), (None, 0));
+        std::fs::write(&path, "one").unwrap();
+        assert_eq!(get(LATER), (Some(3), 1));
+        assert_eq!(get(LATER), (Some(3), 1));
+        std::fs::write(&path, "three").unwrap();
+        assert_eq!(get(LATER), (Some(5), 2));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(get(LATER), (None, 2));
+        // Just written: it may change again within the same tick of the clock.
+        std::fs::write(&path, "12").unwrap();
+        assert_eq!((get(0), get(0)), ((Some(2), 3), (Some(2), 4)));
+    }
+
+    #[test]
+    fn what_is_no_file_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = ParsedFiles::default();
+        let path = folder.path().as_os_str().as_bytes();
+        let found = files.get(path, Access::MayBlock, LATER, |_| ());
+        assert!(matches!(found, Err(OpenError::Special)));
+    }
+}
