@@ -213,6 +213,11 @@ impl<'a> Args<'a> {
         self.place.context
     }
 
+    /// The folder that the line's section, or `.htaccess` file, is for.
+    pub fn folder(&self) -> Option<&'a Path> {
+        self.place.folder
+    }
+
     /// The line itself.
     pub fn line(&self) -> &'a Line {
         self.line
@@ -420,7 +425,8 @@ mod tests {
         };
         let mut sources = Sources::default();
         let line = Line::of_default(name, arguments, &mut sources);
-        let place = Place { sources: &sources, base: Path::new("/srv"), context: Context::Server };
+        let base = Path::new("/srv");
+        let place = Place { sources: &sources, base, context: Context::Server, folder: None };
         let mut value = V::default();
         match row.obey(&mut value, &line, &place).as_slice() {
             [] => format!("{value:?}"),
@@ -588,7 +594,8 @@ mod tests {
 
         let mut sources = Sources::default();
         let line = Line::of_default("limit", "4", &mut sources);
-        let mut place = Place { sources: &sources, base: Path::new("/"), context: Context::Server };
+        let base = Path::new("/");
+        let mut place = Place { sources: &sources, base, context: Context::Server, folder: None };
         let warnings = row.obey(&mut value, &line, &place);
         assert_eq!(warnings.len(), 1);
         assert!(!warnings[0].is_error());

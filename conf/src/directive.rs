@@ -83,6 +83,8 @@ pub struct Place<'a> {
     pub base: &'a Path,
     /// The kind of section, or file, that the line stands in.
     pub context: Context,
+    /// The folder that the section, or `.htaccess` file, is for; `None` if it is for no folder in particular.
+    pub folder: Option<&'a Path>,
 }
 
 impl<T> Directive<T> {
@@ -111,7 +113,7 @@ impl<T> Directive<T> {
         let mut sources = Sources::default();
         let line = Line::of_default(self.name, default, &mut sources);
         let context = self.contexts.first().copied().unwrap_or(Context::Server);
-        let place = Place { sources: &sources, base, context };
+        let place = Place { sources: &sources, base, context, folder: None };
         let diagnostics = self.obey(settings, &line, &place);
         if diagnostics.iter().any(Diagnostic::is_error) {
             return Err(diagnostics.iter().map(|each| each.render(&sources)).collect());

@@ -17,14 +17,15 @@ use std::sync::Arc;
 
 use herdgate_conf::{
     Context, Definitions, Diagnostic, Host as Surroundings, Input, Line, Node, Place, Problem,
-    Sources, Span, Start, Word, nearest,
+    Reading, Sources, Span, Start, Word, nearest,
 };
 
 use super::apache;
 use super::changes::Outline;
 use super::geometry::Model;
 use super::{DirSettings, HostSettings, ServerSettings, Source};
-use crate::modules::authz_core::{self, Group};
+use crate::modules::authz_core::{self, Group, Methods};
+use crate::modules::core::Permit;
 use crate::modules::{Module, Row, sections};
 use crate::regex::{Case, Regex};
 use crate::route::sections::{DirectoryPath, Matcher, Section};
@@ -87,6 +88,7 @@ pub(super) fn load(source: &Source) -> Draft {
         server,
         hosts: Vec::new(),
         diagnostics: reading.diagnostics,
+        permit: None,
     };
     let mut main = HostDraft::default();
     loader.host(&reading.tree.nodes, &mut main, Context::Server);
@@ -113,11 +115,36 @@ fn inputs(source: &Source) -> Vec<Input> {
     before.chain(file).chain(texts("-c", &source.after)).collect()
 }
 
+/// Reads a `.htaccess` file, `root` being ServerRoot and `folder` the folder that it lies in.
+pub(super) fn load_htaccess(
+    reading: Reading,
+    root: &Path,
+    folder: &Path,
+    permit: &Permit,
+) -> (Content, Vec<Diagnostic>, Sources) {
+    let mut loader = Loader {
+        sources: &reading.sources,
+        root,
+        server: ServerSettings::default(),
+        hosts: Vec::new(),
+        diagnostics: reading.diagnostics,
+        permit: Some(permit),
+    };
+    let mut content = Content::default();
+    loader.lines(
+        &reading.tree.nodes,
+        &mut content,
+        &Surround { outer: None, folder: Some(folder) },
+    );
+    let diagnostics = loader.diagnostics;
+    (content, diagnostics, reading.sources)
+}
+
 /// Which modules there are, for `<IfModule>` and LoadModule.
 #[derive(Debug, Default)]
-struct Modules {
+pub(super) struct Modules {
     /// The model that a LoadModule line chose.
-    model: Option<Model>,
+    pub(super) model: Option<Model>,
 }
 
 impl Surroundings for Modules {
@@ -167,6 +194,17 @@ struct Loader<'r> {
     server: ServerSettings,
     hosts: Vec<HostDraft>,
     diagnostics: Vec<Diagnostic>,
+    /// What a `.htaccess` file may hold; `None` in the server's own files.
+    permit: Option<&'r Permit>,
+}
+
+/// What surrounds the lines of a section or of a `.htaccess` file.
+#[derive(Clone, Copy)]
+struct Surround<'s> {
+    /// The line that opens the section; `None` at the top of a `.htaccess` file.
+    outer: Option<&'s Line>,
+    /// The folder that it is for.
+    folder: Option<&'s Path>,
 }
 
 impl<'r> Loader<'r> {
@@ -194,7 +232,7 @@ impl<'r> Loader<'r> {
                     self.virtual_host(section, context);
                 }
                 Node::Section(section) => {
-                    let compiled = self.section(section, None);
+                    let compiled = self.section(section, None, None);
                     host.sections.extend(compiled.map(Arc::new));
                 }
             }
@@ -221,42 +259,111 @@ impl<'r> Loader<'r> {
         &mut self,
         section: &herdgate_conf::Section,
         outer: Option<&Line>,
+        folder: Option<&Path>,
     ) -> Option<Section> {
         let line = &section.line;
         let matcher = self.matcher(line, outer);
-        let mut compiled = Content::default();
+        let own_folder = match &matcher {
+            Some(Matcher::Directory(path)) => Some(PathBuf::from(path.to_string())),
+            _ => None,
+        };
+        let mut content = Content::default();
         let known = sections::names().any(|known| line.is(known));
         if known {
-            self.content(section, &mut compiled);
+            let folder = own_folder.as_deref().or(folder);
+            self.lines(&section.children, &mut content, &Surround { outer: Some(line), folder });
+            if let Err(message) = content.settings.authz.check() {
+                self.error(&line.name, message);
+            }
         }
-        let Content { settings, files } = compiled;
+        let Content { settings, files } = content;
         Some(Section { matcher: matcher?, settings, files })
     }
 
-    /// What stands within a section.
-    fn content(&mut self, section: &herdgate_conf::Section, content: &mut Content) {
-        for child in &section.children {
-            match child {
-                Node::Line(line) => self.line_of_section(line, &mut content.settings),
+    /// What stands within a section, or in a `.htaccess` file.
+    fn lines(&mut self, nodes: &[Node], content: &mut Content, surround: &Surround<'_>) {
+        for node in nodes {
+            match node {
+                Node::Line(line) => self.line_of_section(line, &mut content.settings, surround),
+                Node::Section(inner) if self.is_forbidden(&inner.line) => {}
+                Node::Section(inner) if methods_of(&inner.line).is_some() => {
+                    self.limit(inner, content, surround);
+                }
                 Node::Section(inner) => match group_named(&inner.line) {
                     Some(group) => {
-                        let node = self.require_group(inner, group);
+                        let node = self.require_group(inner, group, surround);
                         content.settings.authz.push(node);
                     }
                     None => {
-                        let files = self.section(inner, Some(&section.line));
+                        let files = self.section(inner, surround.outer, surround.folder);
                         content.files.extend(files.map(Arc::new));
                     }
                 },
             }
         }
-        if let Err(message) = content.settings.authz.check() {
-            self.error(&section.line.name, message);
-        }
     }
 
-    fn line_of_section(&mut self, line: &Line, settings: &mut DirSettings) {
-        let place = self.place(Context::Directory);
+    /// `<Limit>` and `<LimitExcept>`: only what decides about access is limited to the methods; other lines hold for
+    /// all, as in Apache.
+    fn limit(
+        &mut self,
+        section: &herdgate_conf::Section,
+        content: &mut Content,
+        surround: &Surround<'_>,
+    ) {
+        let Some(methods) = methods_of(&section.line) else { return };
+        if methods.is_empty() {
+            let name = &section.line.name;
+            self.error(name, format!("<{}> requires at least one method", name.text));
+        }
+        let mut within = Content::default();
+        std::mem::swap(&mut within.settings, &mut content.settings);
+        let before = within.settings.authz.take();
+        self.lines(&section.children, &mut within, surround);
+        let limited = within.settings.authz.take();
+        before.into_iter().for_each(|node| within.settings.authz.push(node));
+        for node in limited {
+            within.settings.authz.push(authz_core::Node::Limited(methods.clone(), Box::new(node)));
+        }
+        content.settings = within.settings;
+        content.files.append(&mut within.files);
+    }
+
+    /// Whether AllowOverride forbids a line, or a section; then it has been said, unless that is to be passed over.
+    fn is_forbidden(&mut self, line: &Line) -> bool {
+        let Some(permit) = self.permit else { return false };
+        let classes = match Row::named(&line.name.text) {
+            Some(row) => row.describe().overrides,
+            None => match sections::overrides(line) {
+                Some(classes) => classes,
+                None => return permit.passes_unknown(),
+            },
+        };
+        if permit.permits(classes, &line.name.text) {
+            return false;
+        }
+        if !permit.passes_forbidden() {
+            self.error(&line.name, format!("{} not allowed here", line.name.text));
+        }
+        true
+    }
+
+    fn line_of_section(
+        &mut self,
+        line: &Line,
+        settings: &mut DirSettings,
+        surround: &Surround<'_>,
+    ) {
+        if self.is_forbidden(line) {
+            return;
+        }
+        if let (Some(permit), true) = (self.permit, line.is("Options"))
+            && let Err(problem) = permit.check_options(&line.words)
+        {
+            return self.problem(problem);
+        }
+        let context = if self.permit.is_some() { Context::Htaccess } else { Context::Directory };
+        let place = Place { folder: surround.folder, ..self.place(context) };
         let found = match self.row(line) {
             Some(Row::Directory(row)) => row.obey(settings, line, &place),
             // These belong elsewhere, and say so: nothing is written to the settings that they get
@@ -273,14 +380,17 @@ impl<'r> Loader<'r> {
         &mut self,
         section: &herdgate_conf::Section,
         group: Group,
+        surround: &Surround<'_>,
     ) -> authz_core::Node {
         let mut settings = DirSettings::default();
         for child in &section.children {
             match child {
-                Node::Line(line) if line.is("Require") => self.line_of_section(line, &mut settings),
+                Node::Line(line) if line.is("Require") => {
+                    self.line_of_section(line, &mut settings, surround);
+                }
                 Node::Section(inner) => match group_named(&inner.line) {
                     Some(group) => {
-                        let node = self.require_group(inner, group);
+                        let node = self.require_group(inner, group, surround);
                         settings.authz.push(node);
                     }
                     None => self.not_in(&inner.line, &section.line),
@@ -310,7 +420,8 @@ impl<'r> Loader<'r> {
         };
         let is_files = kind.starts_with("Files");
         let fits = match outer {
-            None => !kind.starts_with("Require"),
+            None if self.permit.is_some() => is_files,
+            None => !kind.starts_with("Require") && !kind.starts_with("Limit"),
             Some(outer) => is_files && (outer.is("Directory") || outer.is("DirectoryMatch")),
         };
         if !fits {
@@ -389,7 +500,7 @@ impl<'r> Loader<'r> {
     }
 
     fn place(&self, context: Context) -> Place<'r> {
-        Place { sources: self.sources, base: self.root, context }
+        Place { sources: self.sources, base: self.root, context, folder: None }
     }
 
     fn error(&mut self, place: &Word, message: impl Into<String>) {
@@ -401,11 +512,20 @@ impl<'r> Loader<'r> {
     }
 }
 
-/// What a section holds.
-#[derive(Default)]
-struct Content {
-    settings: DirSettings,
-    files: Vec<Arc<Section>>,
+/// What a section, or a `.htaccess` file, holds.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    pub(super) settings: DirSettings,
+    pub(super) files: Vec<Arc<Section>>,
+}
+
+/// The methods that `<Limit>` or `<LimitExcept>` names; `None` if the line opens neither.
+fn methods_of(line: &Line) -> Option<Methods> {
+    let except = line.is("LimitExcept");
+    if !except && !line.is("Limit") {
+        return None;
+    }
+    Some(Methods::new(line.words.iter().map(|word| word.text.clone()), except))
 }
 
 fn group_named(line: &Line) -> Option<Group> {

@@ -17,6 +17,7 @@ pub mod changes;
 mod folder;
 mod freeze;
 pub mod geometry;
+pub(crate) mod htaccess;
 mod load;
 pub mod memory;
 mod settings;
@@ -35,7 +36,7 @@ pub use folder::FolderOptions;
 pub use settings::{DirSettings, HostSettings, ServerSettings};
 
 use crate::log::access::Format;
-use crate::modules::core::{LogTarget, Tokens};
+use crate::modules::core::{LogTarget, Permit, Tokens};
 use crate::modules::mime::TypeMap;
 use crate::modules::mpm_common::{Gate, ListenAddress, Mutex, SpawnPolicy};
 use crate::route::alias::{self, Mapped, Unmapped};
@@ -267,20 +268,32 @@ impl Host {
         alias::map(self.settings.alias.list(), self.settings.core.document_root(), path)
     }
 
-    /// What holds for a path and the file it was mapped to. `path` is decoded and normalised,
-    /// `file` lexically normal. The cache is the thread's own.
-    pub fn settings_for(
+    /// What holds for a path and the file it was mapped to, if it was. `path` is decoded and normalised, `file`
+    /// lexically normal. The cache is the thread's own; `read` finds and reads a folder's `.htaccess` file.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub(crate) fn settings_for<E>(
         &self,
         path: &[u8],
-        file: &Path,
+        file: Option<&Path>,
         cache: &mut MergeCache,
-    ) -> Arc<DirSettings> {
-        self.walk.settings(path, Some(file), cache)
+        read: impl FnMut(&[u8], &Permit) -> Result<Option<Arc<htaccess::Outcome>>, E>,
+    ) -> Result<Arc<DirSettings>, E> {
+        self.walk.settings(path, file, cache, read)
     }
 
-    /// What holds for a path that no file belongs to.
-    pub fn settings_for_url(&self, path: &[u8], cache: &mut MergeCache) -> Arc<DirSettings> {
-        self.walk.settings(path, None, cache)
+    /// As [`settings_for`](Self::settings_for), by the server's own files alone.
+    pub fn settings_without_htaccess(
+        &self,
+        path: &[u8],
+        file: Option<&Path>,
+        cache: &mut MergeCache,
+    ) -> Arc<DirSettings> {
+        let nothing = |_: &[u8], _: &Permit| Ok::<_, std::convert::Infallible>(None);
+        match self.walk.settings(path, file, cache, nothing) {
+            Ok(settings) => settings,
+        }
     }
 }
 

@@ -67,7 +67,7 @@ fn check_path(text: &str, path: &str, holds: impl Fn(&DirSettings) -> bool) {
     let host = config.main();
     let mapped = host.map(path.as_bytes()).expect("there is a DocumentRoot");
     let mut cache = MergeCache::default();
-    let settings = host.settings_for(path.as_bytes(), &mapped.file, &mut cache);
+    let settings = host.settings_without_htaccess(path.as_bytes(), Some(&mapped.file), &mut cache);
     assert!(holds(&settings), "{path}: {settings:#?}");
 }
 
@@ -385,10 +385,6 @@ fn options_lines_are_checked() {
 
 #[test]
 fn what_is_not_supported_yet_says_so() {
-    check_warning(
-        "<Directory />\nAllowOverride All\n</Directory>",
-        "AllowOverride: not supported yet: .htaccess files are not read",
-    );
     check_warning("HostnameLookups On", "HostnameLookups: not supported yet: addresses are logged");
     check_error("ErrorLog syslog", "ErrorLog: syslog is not supported yet");
     check_error("CustomLog \"|cat\" common", "CustomLog: piped logs are not supported yet");
@@ -514,10 +510,10 @@ fn merged_settings_are_remembered() {
     let config = config("DocumentRoot /\n<Directory /a>\nOptions None\n</Directory>");
     let host = config.main();
     let mut cache = MergeCache::default();
-    let one = host.settings_for(b"/a/1", Path::new("/a/1"), &mut cache);
-    let two = host.settings_for(b"/a/2", Path::new("/a/2"), &mut cache);
+    let one = host.settings_without_htaccess(b"/a/1", Some(Path::new("/a/1")), &mut cache);
+    let two = host.settings_without_htaccess(b"/a/2", Some(Path::new("/a/2")), &mut cache);
     assert!(std::sync::Arc::ptr_eq(&one, &two));
-    let other = host.settings_for(b"/b", Path::new("/b"), &mut cache);
+    let other = host.settings_without_htaccess(b"/b", Some(Path::new("/b")), &mut cache);
     assert!(std::sync::Arc::ptr_eq(&other, host.base()));
 }
 
@@ -603,7 +599,11 @@ fn names_say_what_files_are() {
     let config = config(text);
     let describe = |path: &str| {
         let mut cache = MergeCache::default();
-        let settings = config.main().settings_for(path.as_bytes(), Path::new(path), &mut cache);
+        let settings = config.main().settings_without_htaccess(
+            path.as_bytes(),
+            Some(Path::new(path)),
+            &mut cache,
+        );
         let name = path.rsplit('/').next().unwrap_or_default();
         let media = mime::describe(&settings, &config.server.types, name.as_bytes());
         let content_type = media.content_type.map(|it| it.into_owned()).unwrap_or_default();
@@ -645,7 +645,8 @@ fn a_folder_is_served_by_a_text() {
     let host = config.main();
     let mapped = host.map(b"/a.html").unwrap();
     assert_eq!(mapped.file, odd.join("a.html"));
-    let settings = host.settings_for(b"/a.html", &mapped.file, &mut MergeCache::default());
+    let settings =
+        host.settings_without_htaccess(b"/a.html", Some(&mapped.file), &mut MergeCache::default());
     assert_eq!(settings.dir.fallback(), Some("/index.html"));
     assert_eq!(settings.core.options(), {
         let text = "Options Indexes SymLinksBeneath";

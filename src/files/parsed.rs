@@ -6,7 +6,8 @@
 //! ```
 //!
 //! - A file is opened each time, so it is as fresh as its `stat`: a changed one is read again, a removed one is gone.
-//! - A file that has changed within the last moments is not remembered: its next change may leave no trace in its times.
+//! - A file that has changed within the last moments is remembered for the request at hand only: its next change may
+//!   leave no trace in its times.
 //! - Bounded in files and in bytes of each: a client that makes us read many of them fills no memory.
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use herdgate_sys::file::{Kind, Stat};
 use super::Access;
 use super::content::{self, Span};
 use super::open::{self, LinkPolicy, Links, OpenError};
+use crate::log::Moment;
 
 /// A file that is larger is an error: nobody writes a megabyte of settings by hand.
 pub const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -30,7 +32,17 @@ const SETTLED_SECS: i64 = 2;
 /// What files meant when they were read last.
 #[derive(Debug)]
 pub struct ParsedFiles<T> {
-    known: HashMap<Box<[u8]>, (Identity, Arc<T>)>,
+    known: HashMap<Box<[u8]>, Known<T>>,
+    /// The key to look up; kept to reuse its memory.
+    key: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Known<T> {
+    identity: Identity,
+    /// Only what is asked at this very moment may use it; `None`: everybody may.
+    only_at: Option<Moment>,
+    parsed: Arc<T>,
 }
 
 /// Tells one version of a file from the next.
@@ -45,38 +57,44 @@ struct Identity {
 
 impl<T> Default for ParsedFiles<T> {
     fn default() -> Self {
-        Self { known: HashMap::new() }
+        Self { known: HashMap::new(), key: Vec::new() }
     }
 }
 
 impl<T> ParsedFiles<T> {
-    /// What the file `path` means, `now_secs` being the time; `None` if there is no such file. It is read with
-    /// `parse`, which is not asked when the file has not changed.
+    /// What the file `path` means, `now` being the time of the request; `None` if there is no such file. It is read with
+    /// `parse`, which is not asked when the file has not changed. `variant` adds to the key what else the meaning depends
+    /// on.
     ///
     /// # Errors
     /// The file is there and cannot be had; [`OpenError::WouldBlock`]: inline only, ask again in a job.
     pub fn get(
         &mut self,
         path: &[u8],
+        variant: impl FnOnce(&mut Vec<u8>),
         access: Access,
-        now_secs: i64,
+        now: Moment,
         parse: impl FnOnce(&[u8]) -> T,
     ) -> Result<Option<Arc<T>>, OpenError> {
         let links = Links { policy: LinkPolicy::Follow, root: b"/" };
         let opened = match open::open(path, links, access) {
             Ok(opened) => opened,
-            Err(OpenError::Missing(_)) => {
-                self.known.remove(path);
-                return Ok(None);
-            }
+            Err(OpenError::Missing(_)) => return Ok(None),
             Err(error) => return Err(error),
         };
         if opened.stat.kind != Kind::File {
             return Err(OpenError::Special);
         }
         let identity = Identity::of(&opened.stat);
-        if let Some((_, parsed)) = self.known.get(path).filter(|(known, _)| *known == identity) {
-            return Ok(Some(Arc::clone(parsed)));
+        self.key.clear();
+        self.key.extend_from_slice(path);
+        self.key.push(0); // No path has it.
+        variant(&mut self.key);
+        let is_usable = |known: &&Known<T>| {
+            known.identity == identity && known.only_at.is_none_or(|moment| moment == now)
+        };
+        if let Some(known) = self.known.get(self.key.as_slice()).filter(is_usable) {
+            return Ok(Some(Arc::clone(&known.parsed)));
         }
         if identity.size > FILE_BYTES_MAX {
             return Err(OpenError::System(io::ErrorKind::FileTooLarge.into()));
@@ -93,9 +111,10 @@ impl<T> ParsedFiles<T> {
         if self.known.len() >= FILES_MAX {
             self.known.clear();
         }
-        if now_secs - identity.changed.0 > SETTLED_SECS {
-            self.known.insert(path.into(), (identity, Arc::clone(&parsed)));
-        }
+        let settled = now.secs - identity.changed.0 > SETTLED_SECS;
+        let only_at = if settled { None } else { Some(now) };
+        let known = Known { identity, only_at, parsed: Arc::clone(&parsed) };
+        self.known.insert(self.key.as_slice().into(), known);
         Ok(Some(parsed))
     }
 }
@@ -117,7 +136,7 @@ mod tests {
     use super::*;
     use std::os::unix::ffi::OsStrExt as _;
 
-    const LATER: i64 = i64::MAX;
+    const LATER: Moment = Moment { secs: i64::MAX, nanos: 0 };
 
     #[test]
     fn a_file_is_read_once_for_each_change() {
@@ -130,7 +149,8 @@ mod tests {
                 reads += 1;
                 bytes.len()
             };
-            let found = files.get(path.as_os_str().as_bytes(), Access::MayBlock, now, parse);
+            let path = path.as_os_str().as_bytes();
+            let found = files.get(path, |_| {}, Access::MayBlock, now, parse);
             (found.unwrap().map(|length| *length), reads)
         };
         assert_eq!(get(LATER), (None, 0));
@@ -143,7 +163,11 @@ mod tests {
         assert_eq!(get(LATER), (None, 2));
         // Just written: it may change again within the same tick of the clock.
         std::fs::write(&path, "12").unwrap();
-        assert_eq!((get(0), get(0)), ((Some(2), 3), (Some(2), 4)));
+        let now = |nanos| Moment { secs: 0, nanos };
+        assert_eq!(
+            (get(now(1)), get(now(1)), get(now(2))),
+            ((Some(2), 3), (Some(2), 3), (Some(2), 4))
+        );
     }
 
     #[test]
@@ -151,7 +175,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut files = ParsedFiles::default();
         let path = folder.path().as_os_str().as_bytes();
-        let found = files.get(path, Access::MayBlock, LATER, |_| ());
+        let found = files.get(path, |_| {}, Access::MayBlock, LATER, |_| ());
         assert!(matches!(found, Err(OpenError::Special)));
     }
 }

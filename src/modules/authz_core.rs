@@ -53,6 +53,32 @@ pub(crate) enum Node {
     Not(Box<Node>),
     /// A container.
     Group(Group, Vec<Node>),
+    /// What stands in `<Limit>`: it counts for some methods only.
+    Limited(Methods, Box<Node>),
+}
+
+/// The methods that `<Limit>` names, or all but those of `<LimitExcept>`. GET stands for HEAD, too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Methods {
+    names: Vec<String>,
+    except: bool,
+}
+
+impl Methods {
+    pub(crate) fn new(names: impl Iterator<Item = String>, except: bool) -> Self {
+        Self { names: names.collect(), except }
+    }
+
+    /// Nobody has named one.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Whether a method, as it was written, is among them.
+    pub(crate) fn cover(&self, method: &str) -> bool {
+        let method = if method == "HEAD" { "GET" } else { method };
+        self.names.iter().any(|name| name == method) != self.except
+    }
 }
 
 /// The kinds of container.
@@ -74,6 +100,9 @@ impl Authz {
     /// Whether `client` may have it.
     pub fn grants(&self, client: &Client<'_>) -> bool {
         let Some(nodes) = &self.require else { return true };
+        if !nodes.iter().any(|node| node.counts_for(client.method)) {
+            return true; // All of them are about other methods.
+        }
         Node::judge_group(Group::Any, nodes, client) == Verdict::Granted
     }
 
@@ -119,12 +148,18 @@ impl Node {
                 return if fails { Verdict::Denied } else { Verdict::Neutral };
             }
             Node::Group(group, children) => return Self::judge_group(*group, children, client),
+            Node::Limited(_, node) => return node.judge(client),
         };
         if granted { Verdict::Granted } else { Verdict::Denied }
     }
 
     fn judge_group(group: Group, children: &[Node], client: &Client<'_>) -> Verdict {
-        let said = |verdict| children.iter().any(|child| child.judge(client) == verdict);
+        let judge = |child: &Node| match child.counts_for(client.method) {
+            true => child.judge(client),
+            false if group == Group::All => Verdict::Granted,
+            false => Verdict::Neutral,
+        };
+        let said = |verdict| children.iter().any(|child| judge(child) == verdict);
         match group {
             Group::Any if said(Verdict::Granted) => Verdict::Granted,
             Group::Any if said(Verdict::Denied) => Verdict::Denied,
@@ -132,6 +167,19 @@ impl Node {
             Group::All if said(Verdict::Granted) => Verdict::Granted,
             Group::None if said(Verdict::Granted) => Verdict::Denied,
             Group::Any | Group::All | Group::None => Verdict::Neutral,
+        }
+    }
+
+    /// Whether it has a say about this method.
+    fn counts_for(&self, method: &str) -> bool {
+        match self {
+            Node::Limited(methods, node) => methods.cover(method) && node.counts_for(method),
+            Node::Group(_, children) => children.iter().any(|child| child.counts_for(method)),
+            Node::Everybody(_)
+            | Node::Networks(_)
+            | Node::Local
+            | Node::Methods(_)
+            | Node::Not(_) => true,
         }
     }
 

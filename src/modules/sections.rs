@@ -1,7 +1,7 @@
 //! The sections: what stands between `<Name …>` and `</Name>`. `config::load` obeys them; here they
 //! are described.
 
-use herdgate_conf::{Context, Description, Overrides};
+use herdgate_conf::{Context, Description, Line, Overrides};
 
 use super::{HOST, SECTION, SERVER};
 
@@ -89,6 +89,27 @@ pub const ALL: &[(&str, Description)] = &[
         ),
     ),
     (
+        "core",
+        section(
+            "<Limit>",
+            "<Limit method...>",
+            SECTION,
+            Overrides::ALL,
+            "Access control in it holds for these methods only; GET stands for HEAD, too. Other directives in it hold \
+             for all methods.",
+        ),
+    ),
+    (
+        "core",
+        section(
+            "<LimitExcept>",
+            "<LimitExcept method...>",
+            SECTION,
+            Overrides::ALL,
+            "Access control in it holds for all methods but these.",
+        ),
+    ),
+    (
         "authz_core_module",
         section(
             "<RequireAll>",
@@ -123,6 +144,13 @@ pub const ALL: &[(&str, Description)] = &[
 /// In `<Directory>`, but in no other section.
 const FILES: &[Context] =
     &[Context::Server, Context::VirtualHost, Context::Directory, Context::Htaccess];
+
+/// What `AllowOverride` must grant before a section may be opened in `.htaccess`; `None`: nobody knows it.
+pub fn overrides(line: &Line) -> Option<Overrides> {
+    let known =
+        |(_, section): &&(&str, Description)| line.is(section.name.trim_matches(['<', '>']));
+    ALL.iter().find(known).map(|(_, section)| section.overrides)
+}
 
 /// The names without brackets.
 pub fn names() -> impl Iterator<Item = &'static str> {

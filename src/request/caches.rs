@@ -1,5 +1,7 @@
 //! What a thread remembers from request to request.
 
+use crate::config::htaccess;
+use crate::files::parsed::ParsedFiles;
 use crate::route::walk::MergeCache;
 
 /// A thread's own memory: no lock, nobody waits. All of it can be thrown away at any time.
@@ -7,4 +9,6 @@ use crate::route::walk::MergeCache;
 pub struct Caches {
     /// Settings of sections, merged.
     pub(crate) merged: MergeCache,
+    /// `.htaccess` files.
+    pub(crate) htaccess: ParsedFiles<htaccess::Outcome>,
 }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use herdgate_sys::file::Stat;
 
-use super::{Refusal, Request, Stop};
-use crate::config::DirSettings;
+use super::{Caches, Refusal, Request, Stop};
+use crate::config::{DirSettings, htaccess};
+use crate::files::Access;
 use crate::files::open::{self, LinkPolicy, Links, OpenError, Opened};
+use crate::files::parsed::ParsedFiles;
 use crate::http::status::Status;
-use crate::log::{Level, Quoted};
-use crate::modules::core::{AcceptPathInfo, HiddenFiles, Options};
+use crate::log::{Level, Moment, Quoted};
+use crate::modules::core::{AcceptPathInfo, HiddenFiles, Options, Permit};
 use crate::route::alias::{Mapped, Unmapped};
 use crate::route::url::{self, UrlError};
 
@@ -72,6 +74,41 @@ fn is_visible_name(name: &[u8]) -> bool {
     !name.starts_with(b".") || name == b".well-known"
 }
 
+/// Why a `.htaccess` file ends the request.
+enum Spoilt {
+    /// It is there, and cannot be read.
+    Open(Vec<u8>, OpenError),
+    /// It holds a mistake.
+    Broken(String),
+}
+
+/// The first of these names that a folder holds, read and understood.
+fn find_htaccess<'n>(
+    names: impl Iterator<Item = &'n str>,
+    folder: &[u8],
+    permit: &Permit,
+    server: &crate::config::Server,
+    files: &mut ParsedFiles<htaccess::Outcome>,
+    (access, now): (Access, Moment),
+) -> Result<Option<Arc<htaccess::Outcome>>, Spoilt> {
+    for name in names {
+        let path = [folder, b"/", name.as_bytes()].concat();
+        let parse = |text: &[u8]| {
+            let path = Path::new(std::ffi::OsStr::from_bytes(&path));
+            htaccess::parse(path, text, permit, server)
+        };
+        let found = files.get(&path, |key| permit.push_key(key), access, now, parse);
+        match found.map_err(|error| Spoilt::Open(path.clone(), error))? {
+            Some(found) => match found.as_ref() {
+                Ok(_) => return Ok(Some(found)),
+                Err(message) => return Err(Spoilt::Broken(message.clone())),
+            },
+            None => {}
+        }
+    }
+    Ok(None)
+}
+
 impl Request<'_> {
     /// Brings an encoded path to its one spelling.
     pub(crate) fn normalise(&self, raw_path: &[u8]) -> Result<Vec<u8>, Stop> {
@@ -93,11 +130,11 @@ impl Request<'_> {
         let host = self.host();
         match host.map(&path) {
             Ok(mapped) => {
-                let settings = host.settings_for(&path, &mapped.file, &mut self.caches.merged);
+                let settings = self.settings_for(&path, Some(&mapped.file))?;
                 Ok(Place { path, mapped: Some(mapped), settings })
             }
             Err(Unmapped::NoRoot) => {
-                let settings = host.settings_for_url(&path, &mut self.caches.merged);
+                let settings = self.settings_for(&path, None)?;
                 Ok(Place { path, mapped: None, settings })
             }
             Err(Unmapped::Escapes) => {
@@ -170,7 +207,7 @@ impl Request<'_> {
                 if opened.is_folder() {
                     break; // A folder has no path behind it: what is missing in it is missing.
                 }
-                self.shorten_to(&shorter);
+                self.shorten_to(&shorter)?;
                 self.check_granted()?;
                 return Ok(Some(opened));
             }
@@ -180,12 +217,49 @@ impl Request<'_> {
     }
 
     /// The place is a file further up than its path says; what holds is decided by the file.
-    fn shorten_to(&mut self, file: &[u8]) {
+    fn shorten_to(&mut self, file: &[u8]) -> Result<(), Stop> {
         let file = Path::new(std::ffi::OsStr::from_bytes(file));
-        self.place.settings =
-            self.host().settings_for(&self.place.path, file, &mut self.caches.merged);
+        let path = std::mem::take(&mut self.place.path);
+        let settings = self.settings_for(&path, Some(file));
+        self.place.path = path;
+        self.place.settings = settings?;
         if let Some(mapped) = &mut self.place.mapped {
             mapped.file = file.to_path_buf();
+        }
+        Ok(())
+    }
+
+    /// What sections and `.htaccess` files say about a path and its file.
+    pub(crate) fn settings_for(
+        &mut self,
+        path: &[u8],
+        file: Option<&Path>,
+    ) -> Result<Arc<DirSettings>, Stop> {
+        let host = self.host();
+        let Caches { merged, htaccess } = &mut *self.caches;
+        let (server, access, now) = (self.server, self.access, self.now);
+        let settings = host.settings_for(path, file, merged, |folder, permit| {
+            let names = host.settings.core.access_file_names();
+            find_htaccess(names, folder, permit, &server.config.server, htaccess, (access, now))
+        });
+        settings.map_err(|spoilt| self.spoilt(spoilt))
+    }
+
+    fn spoilt(&self, spoilt: Spoilt) -> Stop {
+        match spoilt {
+            Spoilt::Open(_, OpenError::WouldBlock) => Stop::WouldBlock,
+            Spoilt::Open(file, error) => {
+                self.log(Level::Crit, "core").say(format_args!(
+                    "AH00529: {} pcfg_openfile: unable to check htaccess file, ensure it is readable and that its \
+                     folder is executable: {error}",
+                    Quoted(&file)
+                ));
+                Refusal::stop(Status::FORBIDDEN)
+            }
+            Spoilt::Broken(message) => {
+                self.log(Level::Alert, "core").say(format_args!("{}", Quoted(message.as_bytes())));
+                Refusal::stop(Status::INTERNAL_SERVER_ERROR)
+            }
         }
     }
 

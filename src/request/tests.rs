@@ -521,3 +521,72 @@ fn server_tells_as_much_about_itself_as_it_may() {
     assert!(banner(Tokens::Full).starts_with(&format!("{} (", banner(Tokens::Minimal))));
     assert!(banner(Tokens::Minimal).starts_with(&format!("{}.", banner(Tokens::Minor))));
 }
+
+// ---- .htaccess
+
+/// A site whose `docs` folder may have a `.htaccess` file, with this text in it.
+fn site_with_htaccess(allow: &str, text: &str) -> Site {
+    let site = Site::new(&format!(
+        "<Directory ~ \"/docs/deep\">\n</Directory>\n<DirectoryMatch \"docs$\">\n</DirectoryMatch>\n\
+         <Location /docs>\n</Location>\n<Directory /*/*/htdocs/docs>\n{allow}\n</Directory>\n"
+    ));
+    write(&site.folder.path().join("htdocs/docs/.htaccess"), text.as_bytes());
+    site
+}
+
+#[track_caller]
+fn check_htaccess(allow: &str, text: &str, path: &str, status: u16) {
+    assert_eq!(site_with_htaccess(allow, text).get(path).status(), status, "{allow}: {text}");
+}
+
+#[test]
+fn htaccess_holds_for_its_folder_and_what_lies_in_it() {
+    let site = site_with_htaccess("AllowOverride All", "AddType text/x-own .css .html\n");
+    let content_type = |path| site.get(path).response.content_type.map(|it| it.into_owned());
+    assert_eq!(content_type("/docs/deep/x.css").as_deref(), Some("text/x-own"));
+    assert_eq!(content_type("/docs/").as_deref(), Some("text/x-own"));
+    assert_eq!(content_type("/page.html").as_deref(), Some("text/html"));
+    let deeper = site.folder.path().join("htdocs/docs/deep/.htaccess");
+    write(&deeper, b"AddType text/x-deeper .css\n");
+    assert_eq!(content_type("/docs/deep/x.css").as_deref(), Some("text/x-deeper"));
+    fs::remove_file(deeper).unwrap();
+    assert_eq!(content_type("/docs/deep/x.css").as_deref(), Some("text/x-own"));
+}
+
+#[test]
+fn htaccess_decides_who_may() {
+    check_htaccess("AllowOverride AuthConfig", "Require all denied", "/docs/", 403);
+    check_htaccess("AllowOverride AuthConfig", "Require all denied", "/page.html", 200);
+    check_htaccess("AllowOverride None", "Require all denied", "/docs/", 200);
+    let files = "<Files *.css>\nRequire all denied\n</Files>";
+    check_htaccess("AllowOverride AuthConfig", files, "/docs/deep/x.css", 403);
+    check_htaccess("AllowOverride AuthConfig", files, "/docs/", 200);
+    let limited = "<Limit GET>\nRequire all denied\n</Limit>";
+    check_htaccess("AllowOverride AuthConfig", limited, "/docs/", 403);
+    let limited = "<LimitExcept GET>\nRequire all denied\n</LimitExcept>";
+    check_htaccess("AllowOverride AuthConfig", limited, "/docs/", 200);
+}
+
+#[test]
+fn what_htaccess_may_not_hold_is_an_error_of_the_server() {
+    check_htaccess("AllowOverride FileInfo", "Require all denied", "/docs/", 500);
+    check_htaccess("AllowOverride All", "Listen 80", "/docs/", 500);
+    check_htaccess("AllowOverride All", "Requir all denied", "/docs/", 500);
+    check_htaccess("AllowOverride All", "<Directory /a>\n</Directory>", "/docs/", 500);
+    check_htaccess("AllowOverride Options=Indexes", "Options -FollowSymLinks", "/docs/", 500);
+    check_htaccess("AllowOverride Options=Indexes", "Options +Indexes", "/docs/", 200);
+    check_htaccess("AllowOverrideList Require", "Require all denied", "/docs/", 403);
+    check_htaccess("AllowOverrideList Require", "ForceType a/b", "/docs/", 500);
+    let passing = "AllowOverride Indexes Nonfatal=All";
+    check_htaccess(
+        passing,
+        "Require all denied\nNobody knows this\nDirectorySlash Off",
+        "/docs/",
+        200,
+    );
+    let site = site_with_htaccess("AllowOverride All", "KeepAlive Off\n");
+    assert_eq!(site.get("/docs/").status(), 500);
+    let log = site.error_log();
+    assert!(log.contains("/docs/.htaccess: KeepAlive"), "{log}");
+    assert!(log.contains("core:alert"), "{log}");
+}

@@ -1,9 +1,10 @@
 //! # Sections: which of them a request falls into
 //!
 //! ```text
-//! 1  <Directory /srv> <Directory /srv/*/a>   by depth, shortest first; ties in file order
+//! 1  <Directory /srv> <Directory /srv/*/a>   by depth, shortest first; ties in file order;
+//!    .htaccess                               each after the <Directory> sections of its folder
 //! 2  <DirectoryMatch …> <Directory ~ …>      in file order
-//! 3  <Files …> <FilesMatch …>                the server's first, then those within 1 and 2
+//! 3  <Files …> <FilesMatch …>                the server's first, then those within 1, 2 and .htaccess
 //! 4  <Location …> <LocationMatch …>          in file order
 //! ```
 //!
@@ -22,7 +23,9 @@ use smallvec::SmallVec;
 
 use super::alias::{lexical, strip_prefix};
 use super::pattern::{self, Slash};
-use crate::config::DirSettings;
+use super::walk::Layer;
+use crate::config::{DirSettings, htaccess};
+use crate::modules::core::Permit;
 use crate::regex::Regex;
 
 /// A section as it was written: what it matches, what it sets, and what stands in it.
@@ -62,8 +65,6 @@ pub(crate) struct DirectoryPath {
 
 /// The number of a section within its host's [`Sections`].
 pub(crate) type SectionId = u32;
-/// The sections that a request falls into, in the order of merging.
-pub(crate) type SectionIds = SmallVec<[SectionId; 8]>;
 
 /// The sections of one virtual host, the main server's among them, in the order of merging.
 #[derive(Debug, Clone, Default)]
@@ -72,6 +73,8 @@ pub(crate) struct Sections {
     directories: Vec<Directory>,
     files: Vec<SectionId>,
     locations: Vec<SectionId>,
+    /// Some section says AllowOverride: nowhere else can there be `.htaccess` files.
+    overrides: bool,
 }
 
 /// A section of step 1 or 2, with the `<Files>` within it.
@@ -109,36 +112,130 @@ impl Sections {
     }
 
     fn push(&mut self, section: &Arc<Section>) -> SectionId {
+        let mut permit = Permit::default();
+        section.settings.core.permit(&mut permit);
+        self.overrides |= !permit.is_nothing();
         self.all.push(Arc::clone(section));
         SectionId::try_from(self.all.len() - 1).unwrap_or(SectionId::MAX)
     }
 
-    /// Collects the sections that a request for `url` and, if it was mapped, `file` falls into.
-    /// `url` is decoded and normalised.
-    pub(crate) fn collect(&self, url: &[u8], file: Option<&Path>, ids: &mut SectionIds) {
+    /// Collects what a request for `url` and, if it was mapped, `file` falls into. `url` is decoded and normalised.
+    ///
+    /// # Errors
+    /// Those of `read`, which reads a folder's `.htaccess` file.
+    pub(crate) fn collect<E>(
+        &self,
+        url: &[u8],
+        file: Option<&Path>,
+        read: impl FnMut(&[u8], &Permit) -> Result<Option<Arc<htaccess::Outcome>>, E>,
+        layers: &mut Vec<Layer>,
+    ) -> Result<(), E> {
         if let Some(file) = file {
-            self.collect_for_file(file.as_os_str().as_bytes(), ids);
+            self.collect_for_file(file.as_os_str().as_bytes(), read, layers)?;
         }
         let locations = self.locations.iter().filter(|id| self.get(**id).matcher.covers_url(url));
-        ids.extend(locations.copied());
+        layers.extend(locations.map(|id| Layer::Section(*id)));
+        Ok(())
     }
 
-    fn collect_for_file(&self, file: &[u8], ids: &mut SectionIds) {
+    fn collect_for_file<E>(
+        &self,
+        file: &[u8],
+        mut read: impl FnMut(&[u8], &Permit) -> Result<Option<Arc<htaccess::Outcome>>, E>,
+        layers: &mut Vec<Layer>,
+    ) -> Result<(), E> {
         let name = file.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let mut folders = FoldersToAsk { file, next: Some(0), permit: Permit::default() };
         // Steps 1 and 2 decide which <Files> sections there are, but those come after all of them.
-        let mut within: SmallVec<[&[SectionId]; 4]> = SmallVec::new();
+        let mut within: SmallVec<[Within<'_>; 4]> = SmallVec::new();
         for directory in &self.directories {
-            if self.get(directory.id).matcher.covers_folder_of(file) {
-                ids.push(directory.id);
-                within.push(&directory.files);
+            let section = self.get(directory.id);
+            if !section.matcher.covers_folder_of(file) {
+                continue;
+            }
+            if self.overrides {
+                // The files of all folders above come first. What a pattern allows comes too late to be heard.
+                folders.ask_above(
+                    depth(&self.all, directory.id),
+                    &mut read,
+                    layers,
+                    &mut within,
+                )?;
+                section.settings.core.permit(&mut folders.permit);
+            }
+            layers.push(Layer::Section(directory.id));
+            within.push(Within::Directory(directory));
+        }
+        if self.overrides {
+            folders.ask_above(usize::MAX, &mut read, layers, &mut within)?;
+        }
+        let covering = |id: &&SectionId| self.get(**id).matcher.covers_name(name);
+        layers.extend(self.files.iter().filter(covering).map(|id| Layer::Section(*id)));
+        for outer in &within {
+            match outer {
+                Within::Directory(directory) => {
+                    let files = directory.files.iter().filter(covering);
+                    layers.extend(files.map(|id| Layer::Section(*id)));
+                }
+                Within::Htaccess(found) => {
+                    let files = found.as_ref().iter().flat_map(|found| &found.files);
+                    let covering = files.filter(|section| section.matcher.covers_name(name));
+                    layers.extend(covering.map(|section| Layer::Files(Arc::clone(section))));
+                }
             }
         }
-        let files = self.files.iter().chain(within.into_iter().flatten());
-        ids.extend(files.filter(|id| self.get(**id).matcher.covers_name(name)).copied());
+        Ok(())
     }
 
     pub(crate) fn get(&self, id: SectionId) -> &Section {
         &self.all[id as usize]
+    }
+}
+
+/// What `<Files>` sections may stand in.
+enum Within<'s> {
+    Directory(&'s Directory),
+    Htaccess(Arc<htaccess::Outcome>),
+}
+
+/// The folders on the way to a file, from the root on, whose `.htaccess` files have not been asked for yet.
+struct FoldersToAsk<'f> {
+    file: &'f [u8],
+    /// Where the name of the next folder ends; `None`: there are no more.
+    next: Option<usize>,
+    /// What holds there.
+    permit: Permit,
+}
+
+impl FoldersToAsk<'_> {
+    /// Asks in all folders that have fewer components than `depth`.
+    fn ask_above<E>(
+        &mut self,
+        depth: usize,
+        read: &mut impl FnMut(&[u8], &Permit) -> Result<Option<Arc<htaccess::Outcome>>, E>,
+        layers: &mut Vec<Layer>,
+        within: &mut SmallVec<[Within<'_>; 4]>,
+    ) -> Result<(), E> {
+        while let Some(end) = self.next {
+            let folder = &self.file[..end];
+            if memchr::memchr_iter(b'/', folder).count() >= depth {
+                return Ok(());
+            }
+            if !self.permit.is_nothing() {
+                if let Some(found) = read(folder, &self.permit)? {
+                    layers.push(Layer::Htaccess(Arc::clone(&found)));
+                    within.push(Within::Htaccess(found));
+                }
+            }
+            // The name itself comes last: only the disk knows whether it is a folder.
+            let rest = &self.file[(end + 1).min(self.file.len())..];
+            self.next = match memchr::memchr(b'/', rest) {
+                Some(length) => Some(end + 1 + length),
+                None if rest.is_empty() => None,
+                None => Some(self.file.len()),
+            };
+        }
+        Ok(())
     }
 }
 

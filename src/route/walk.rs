@@ -1,7 +1,7 @@
 //! # walk: the settings that hold for one request
 //!
 //! ```text
-//! host's base ─ section ─ section ─ … ─▶ merged settings, remembered by (host, sections)
+//! host's base ─ section ─ .htaccess ─ section ─ … ─▶ merged settings, remembered by (host, layers)
 //! ```
 //!
 //! A site has few different combinations of sections, so nearly every request finds its settings
@@ -12,22 +12,45 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::sections::{SectionIds, Sections};
-use crate::config::DirSettings;
+use smallvec::SmallVec;
+
+use super::sections::{Section, SectionId, Sections};
+use crate::config::{DirSettings, htaccess};
+use crate::modules::core::Permit;
 
 /// Merged settings of the requests that one thread has seen.
 #[derive(Debug, Default)]
 pub struct MergeCache {
-    merged: HashMap<Key, Arc<DirSettings>>,
-    /// The key to look up; kept to reuse its memory.
+    merged: HashMap<Key, Merged>,
+    /// The key to look up, and its layers; kept to reuse their memory.
     key: Key,
+    layers: Vec<Layer>,
 }
 
-/// Which walk, and which of its sections, in order.
+/// A combination that was met before.
+#[derive(Debug)]
+struct Merged {
+    settings: Arc<DirSettings>,
+    /// What was merged. It lives as long as its key, which holds addresses.
+    _layers: Vec<Layer>,
+}
+
+/// Which walk, and which of its layers, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Key {
     walk: u64,
-    sections: SectionIds,
+    layers: SmallVec<[usize; 8]>,
+}
+
+/// What is merged over the base: one after the other, the later counts more.
+#[derive(Debug, Clone)]
+pub(crate) enum Layer {
+    /// A section of the configuration.
+    Section(SectionId),
+    /// A `.htaccess` file that was understood.
+    Htaccess(Arc<htaccess::Outcome>),
+    /// A `<Files>` section in a `.htaccess` file.
+    Files(Arc<Section>),
 }
 
 /// More combinations than this are a peculiar site, or somebody who tries to fill our memory: start
@@ -55,34 +78,63 @@ impl Walk {
         &self.base
     }
 
-    /// What holds for a URL and the file it was mapped to, if it was.
-    pub(crate) fn settings(
+    /// What holds for a URL and the file it was mapped to, if it was. `read` finds and reads the `.htaccess` file of a
+    /// folder; it is asked where AllowOverride lets one have a say.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub(crate) fn settings<E>(
         &self,
         url: &[u8],
         file: Option<&Path>,
         cache: &mut MergeCache,
-    ) -> Arc<DirSettings> {
+        read: impl FnMut(&[u8], &Permit) -> Result<Option<Arc<htaccess::Outcome>>, E>,
+    ) -> Result<Arc<DirSettings>, E> {
         cache.key.walk = self.number;
-        cache.key.sections.clear();
-        self.sections.collect(url, file, &mut cache.key.sections);
-        if cache.key.sections.is_empty() {
-            return Arc::clone(&self.base);
+        cache.key.layers.clear();
+        cache.layers.clear();
+        self.sections.collect(url, file, read, &mut cache.layers)?;
+        if cache.layers.is_empty() {
+            return Ok(Arc::clone(&self.base));
         }
+        cache.key.layers.extend(cache.layers.iter().map(Layer::identity));
         if let Some(known) = cache.merged.get(&cache.key) {
-            return Arc::clone(known);
+            return Ok(Arc::clone(&known.settings));
         }
-        let merged = Arc::new(self.merge(&cache.key.sections));
+        let settings = Arc::new(self.merge(&cache.layers));
         if cache.merged.len() >= COMBINATIONS_MAX {
             cache.merged.clear();
         }
-        cache.merged.insert(cache.key.clone(), Arc::clone(&merged));
-        merged
+        let layers = std::mem::take(&mut cache.layers);
+        let merged = Merged { settings: Arc::clone(&settings), _layers: layers };
+        cache.merged.insert(cache.key.clone(), merged);
+        Ok(settings)
     }
 
-    fn merge(&self, ids: &SectionIds) -> DirSettings {
-        ids.iter().fold((*self.base).clone(), |outer, id| {
-            DirSettings::merge(&outer, &self.sections.get(*id).settings)
+    fn merge(&self, layers: &[Layer]) -> DirSettings {
+        layers.iter().fold((*self.base).clone(), |outer, layer| {
+            let inner = match layer {
+                Layer::Section(id) => &self.sections.get(*id).settings,
+                Layer::Files(section) => &section.settings,
+                Layer::Htaccess(file) => match file.as_ref() {
+                    Ok(file) => &file.settings,
+                    Err(_) => return outer, // `read` has made an error of it.
+                },
+            };
+            DirSettings::merge(&outer, inner)
         })
+    }
+}
+
+impl Layer {
+    /// Tells it from all others that exist at the same time. Sections are numbered from 0; nothing lies at an address
+    /// as low as their numbers.
+    fn identity(&self) -> usize {
+        match self {
+            Layer::Section(id) => *id as usize,
+            Layer::Htaccess(file) => Arc::as_ptr(file).addr(),
+            Layer::Files(section) => Arc::as_ptr(section).addr(),
+        }
     }
 }
 
@@ -104,6 +156,7 @@ mod tests {
             sources: &reading.sources,
             base: Path::new("/"),
             context: Context::Directory,
+            folder: None,
         };
         for node in &reading.tree.nodes {
             let line = node.line();
@@ -267,6 +320,13 @@ mod tests {
             .fold(base.clone(), |outer, (_, inner)| DirSettings::merge(&outer, &inner.settings))
     }
 
+    fn walk_for(walk: &Walk, path: &str, cache: &mut MergeCache) -> Arc<DirSettings> {
+        let nothing = |_: &[u8], _: &Permit| Ok::<_, std::convert::Infallible>(None);
+        match walk.settings(path.as_bytes(), Some(Path::new(path)), cache, nothing) {
+            Ok(settings) => settings,
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(128))]
 
@@ -296,7 +356,7 @@ mod tests {
                 let expected = naive(&base, &main, &host, path);
                 // Asked twice, since the second answer comes from the cache.
                 for _ in 0..2 {
-                    let found = walk.settings(path.as_bytes(), Some(Path::new(path)), &mut cache);
+                    let found = walk_for(&walk, path, &mut cache);
                     prop_assert_eq!(seen(&found), seen(&expected), "{}", path);
                 }
             }
@@ -317,11 +377,11 @@ mod tests {
         let mut cache = MergeCache::default();
         for number in 0..COMBINATIONS_MAX + 10 {
             let path = format!("/{number}");
-            many.settings(path.as_bytes(), None, &mut cache);
+            walk_for(&many, &path, &mut cache);
         }
         assert!(cache.merged.len() <= COMBINATIONS_MAX);
-        many.settings(b"/7", None, &mut cache);
-        let found = other.settings(b"/7", None, &mut cache);
+        walk_for(&many, "/7", &mut cache);
+        let found = walk_for(&other, "/7", &mut cache);
         assert!(found.dir.index().eq(["other"]));
     }
 }

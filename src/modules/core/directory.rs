@@ -2,11 +2,13 @@
 //! like.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use herdgate_conf::{Args, Directive, Overrides, Problem, Word};
 
 use super::log_level::LogLevels;
 use super::options::{self, Options};
+use super::overrides::{self, AllowOverride, Permit};
 use crate::config::DirSettings;
 use crate::modules::change::Change;
 use crate::modules::{DIRECTORY, EVERYWHERE, HOST_AND_SECTION, SECTION};
@@ -28,6 +30,8 @@ pub struct Directory {
     body_bytes_max: Option<u64>,
     log_levels: LogLevels,
     hidden_files: Option<HiddenFiles>,
+    allow_override: Option<AllowOverride>,
+    allow_override_list: Option<Arc<[String]>>,
 }
 
 /// Whether a URL may go on behind the name of a file.
@@ -177,6 +181,16 @@ impl Directory {
         self.hidden_files.unwrap_or(HiddenFiles::Show)
     }
 
+    /// `AllowOverride` and `AllowOverrideList`: puts what is written here into a permit.
+    pub fn permit(&self, permit: &mut Permit) {
+        if let Some(allowed) = self.allow_override {
+            permit.allowed = allowed;
+        }
+        if let Some(list) = &self.allow_override_list {
+            permit.list = Some(Arc::clone(list));
+        }
+    }
+
     /// What `inner` makes of `self`.
     pub fn merge(&self, inner: &Self) -> Self {
         let mut error_documents = self.error_documents.clone();
@@ -196,6 +210,11 @@ impl Directory {
             body_bytes_max: inner.body_bytes_max.or(self.body_bytes_max),
             log_levels: self.log_levels.merge(&inner.log_levels),
             hidden_files: inner.hidden_files.or(self.hidden_files),
+            allow_override: inner.allow_override.or(self.allow_override),
+            allow_override_list: inner
+                .allow_override_list
+                .clone()
+                .or_else(|| self.allow_override_list.clone()),
         }
     }
 }
@@ -226,16 +245,24 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("None"),
         contexts: DIRECTORY,
         overrides: Overrides::NONE,
-        docs: "What .htaccess files may contain. They are not read yet, so that anything but None \
-               is a warning.",
-        apply: |_, args| {
-            let first = args.required()?;
-            let none = first.text.eq_ignore_ascii_case("none") && args.remaining() == 0;
-            args.rest();
-            if !none {
-                let message = "not supported yet: .htaccess files are not read";
-                args.warn(Problem::at(first, message).help("write AllowOverride None"));
-            }
+        docs: "What .htaccess files in the folder and below it may hold: the classes AuthConfig, FileInfo, Indexes, \
+               Limit and Options, or Options=name,name for some options only. Nonfatal=Override, Nonfatal=Unknown and \
+               Nonfatal=All pass over what is not allowed, or not known, instead of answering 500. With None, no file \
+               is looked for. Where nobody has written it, None holds.",
+        apply: |settings, args| {
+            settings.core.allow_override = Some(overrides::parse(args)?);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "AllowOverrideList",
+        syntax: "AllowOverrideList None|directive...",
+        default: Some("None"),
+        contexts: DIRECTORY,
+        overrides: Overrides::NONE,
+        docs: "Single directives that .htaccess files may hold, whatever AllowOverride says.",
+        apply: |settings, args| {
+            settings.core.allow_override_list = Some(overrides::parse_list(args)?);
             Ok(())
         },
     },

@@ -31,6 +31,7 @@ pub struct Host {
     merge_slashes: Option<MergeSlashes>,
     encoded_slashes: Option<AllowEncodedSlashes>,
     trace: Option<Trace>,
+    access_file_names: Option<Vec<String>>,
 }
 
 /// What `ServerName` says.
@@ -160,6 +161,13 @@ impl Host {
         self.trace.unwrap_or(Trace::On)
     }
 
+    /// `AccessFileName`: the first of these that a folder holds is its `.htaccess` file.
+    pub fn access_file_names(&self) -> impl Iterator<Item = &str> {
+        let names = self.access_file_names.as_deref();
+        let default = if names.is_none() { Some(".htaccess") } else { None };
+        names.unwrap_or_default().iter().map(String::as_str).chain(default)
+    }
+
     /// The settings of virtual host `inner` within main server `self`.
     pub fn merge(&self, inner: &Self) -> Self {
         Self {
@@ -180,6 +188,10 @@ impl Host {
                 fields: inner.limits.fields.or(self.limits.fields),
             },
             merge_slashes: inner.merge_slashes.or(self.merge_slashes),
+            access_file_names: inner
+                .access_file_names
+                .clone()
+                .or_else(|| self.access_file_names.clone()),
             // Alone among these, not inherited: each host says itself that its paths may hold
             // slashes.
             encoded_slashes: inner.encoded_slashes,
@@ -210,6 +222,20 @@ pub(super) const DIRECTIVES: &[Directive<HostSettings>] = &[
                error pages where UseCanonicalName asks for it.",
         apply: |settings, args| {
             settings.core.name = Some(server_name(args.required()?)?);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "AccessFileName",
+        syntax: "AccessFileName filename...",
+        default: Some(".htaccess"),
+        contexts: HOST,
+        overrides: Overrides::NONE,
+        docs: "What files with settings for their folder are called. The first name that a folder holds counts.",
+        apply: |settings, args| {
+            let first = args.required()?;
+            let names = std::iter::once(first).chain(args).map(|word| word.text.clone());
+            settings.core.access_file_names = Some(names.collect());
             Ok(())
         },
     },

@@ -4,7 +4,8 @@
 //! server.rs      the whole server       ServerTokens
 //! host.rs        one virtual host       ServerName, DocumentRoot, KeepAlive, LimitRequestLine, …
 //! directory.rs   one section            ErrorDocument, FileETag, EnableSendfile, …
-//!                                       options.rs: Options; log_level.rs: LogLevel
+//!                                       options.rs: Options; overrides.rs: AllowOverride;
+//!                                       log_level.rs: LogLevel
 //! ```
 //!
 //! A directive lives in the smallest of the three that Apache's manual lets it stand in: what a
@@ -14,6 +15,7 @@ mod directory;
 mod host;
 mod log_level;
 mod options;
+mod overrides;
 mod server;
 
 pub use directory::{
@@ -22,6 +24,7 @@ pub use directory::{
 pub use host::{Host, Limits, LogTarget, ServerName, Trace};
 pub use log_level::{Level, LogLevels};
 pub use options::Options;
+pub use overrides::{AllowOverride, Permit};
 pub use server::{Server, Tokens};
 
 use super::Module;

@@ -47,6 +47,12 @@ impl Options {
         self.0 & others.0 == others.0
     }
 
+    /// Both sets together.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     pub(super) fn effective(change: &Change) -> Self {
         Self(change.effective(Self::DEFAULT.0))
     }
@@ -64,6 +70,18 @@ const NAMES: &[(&str, Options)] = &[
     ("Includes", Options(Options::INCLUDES.0 | Options::INCLUDES_NO_EXEC.0)),
     ("IncludesNOEXEC", Options::INCLUDES_NO_EXEC),
 ];
+
+/// The option of this name, or `All` or `None`.
+pub(super) fn named_option(name: &str) -> Option<Options> {
+    let more = [("All", Options::ALL), ("None", Options::NONE)];
+    let mut names = NAMES.iter().chain(&more);
+    names.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, option)| *option)
+}
+
+/// The option that a word of an `Options` line is about.
+pub(super) fn known(word: &Word) -> Option<Options> {
+    named_option(word.text.trim_start_matches(['+', '-']))
+}
 
 /// One `Options` line: all values carry a sign, or none does; All and None may only begin it.
 pub(super) fn parse(args: &mut Args<'_>) -> Result<Change, Problem> {
