@@ -20,6 +20,7 @@ mod caches;
 mod fields;
 mod file;
 mod folder;
+mod handler;
 mod methods;
 mod names;
 mod place;
@@ -287,8 +288,14 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// What the place holds.
+    /// What the handler makes of what the place holds.
     fn content(&mut self) -> Result<Response, Stop> {
+        let handler = handler::of(self);
+        handler(self)
+    }
+
+    /// The default handler: the file as it is, or what stands for a folder.
+    fn serve(&mut self) -> Result<Response, Stop> {
         let found = match self.found.take() {
             Some(found) => found,
             None => match self.fall_back()? {

@@ -32,6 +32,7 @@ pub struct Mime {
     /// By extension, in lower case and without the dot.
     extensions: BTreeMap<String, Extension>,
     default_language: Option<String>,
+    has_handlers: bool,
 }
 
 /// What is known about one extension.
@@ -41,6 +42,7 @@ struct Extension {
     encoding: Entry,
     charset: Entry,
     language: Entry,
+    handler: Entry,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,6 +71,8 @@ pub struct Media<'s> {
     pub encodings: SmallVec<[&'s str; 2]>,
     /// In the order of the extensions: the values of Content-Language.
     pub languages: SmallVec<[&'s str; 2]>,
+    /// `AddHandler`: who answers with the file, in lower case.
+    pub handler: Option<&'s str>,
 }
 
 /// What `settings` and `types` say about the file called `name`, the last component of its path.
@@ -86,6 +90,7 @@ pub fn describe<'s>(settings: &'s DirSettings, types: &'s TypeMap, name: &[u8]) 
             Entry::Removed => {}
         }
         charset = entry(|known| &known.charset).or(charset);
+        media.handler = entry(|known| &known.handler).or(media.handler);
         media.encodings.extend(entry(|known| &known.encoding));
         media.languages.extend(entry(|known| &known.language));
     }
@@ -179,6 +184,7 @@ impl Extension {
             encoding: self.encoding.merge(&inner.encoding),
             charset: self.charset.merge(&inner.charset),
             language: self.language.merge(&inner.language),
+            handler: self.handler.merge(&inner.handler),
         }
     }
 }
@@ -193,7 +199,13 @@ impl Mime {
         }
         let default_language =
             inner.default_language.clone().or_else(|| self.default_language.clone());
-        Self { extensions, default_language }
+        let has_handlers = self.has_handlers || inner.has_handlers;
+        Self { extensions, default_language, has_handlers }
+    }
+
+    /// Whether any extension has a handler.
+    pub fn has_handlers(&self) -> bool {
+        self.has_handlers
     }
 
     fn extension(&mut self, name: &str) -> &mut Extension {
@@ -285,6 +297,27 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
         overrides: Overrides::FILE_INFO,
         docs: "The language of files with these extensions, for Content-Language.",
         apply: |settings, args| add(args, settings, |known| &mut known.language),
+    },
+    Directive {
+        name: "AddHandler",
+        syntax: "AddHandler handler-name extension...",
+        default: None,
+        contexts: EVERYWHERE,
+        overrides: Overrides::FILE_INFO,
+        docs: "Who answers with files of these extensions, as SetHandler says for all files.",
+        apply: |settings, args| {
+            settings.mime.has_handlers = true;
+            add(args, settings, |known| &mut known.handler)
+        },
+    },
+    Directive {
+        name: "RemoveHandler",
+        syntax: "RemoveHandler extension...",
+        default: None,
+        contexts: EVERYWHERE,
+        overrides: Overrides::FILE_INFO,
+        docs: "These extensions say nothing about the handler any more.",
+        apply: |settings, args| remove(args, settings, |known| &mut known.handler),
     },
     Directive {
         name: "DefaultLanguage",

@@ -113,9 +113,11 @@ impl Request<'_> {
     }
 
     fn media(&self) -> Media<'_> {
-        let file = self.place.file();
-        let name = file.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-        mime::describe(&self.place.settings, &self.server.config.server.types, name)
+        mime::describe(
+            &self.place.settings,
+            &self.server.config.server.types,
+            self.place.file_name(),
+        )
     }
 
     fn judge_conditions(&self, facts: &Facts) -> Verdict {

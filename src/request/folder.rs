@@ -31,7 +31,10 @@ impl Request<'_> {
             };
         }
         match self.index_file(&folder)? {
-            Some(file) => self.file(file),
+            Some(file) => {
+                self.found = Some(file);
+                self.content() // The file may have a handler of its own.
+            }
             None => self.listing(&folder),
         }
     }

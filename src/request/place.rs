@@ -39,6 +39,11 @@ impl Place {
         self.mapped.as_ref().map_or(b"", |mapped| mapped.file.as_os_str().as_bytes())
     }
 
+    /// The last component of the file's name.
+    pub(crate) fn file_name(&self) -> &[u8] {
+        self.file().rsplit(|byte| *byte == b'/').next().unwrap_or_default()
+    }
+
     /// What a log line calls it.
     pub(super) fn file_or_path(&self) -> &[u8] {
         if self.mapped.is_some() { self.file() } else { &self.path }

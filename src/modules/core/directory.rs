@@ -24,6 +24,7 @@ pub struct Directory {
     signature: Option<Signature>,
     error_documents: BTreeMap<u16, ErrorDocument>,
     forced_type: Option<Option<String>>,
+    handler: Option<Option<String>>,
     etag: Change,
     sendfile: Option<bool>,
     mmap: Option<bool>,
@@ -151,6 +152,11 @@ impl Directory {
         self.forced_type.as_ref()?.as_deref()
     }
 
+    /// `SetHandler`, in lower case.
+    pub fn handler(&self) -> Option<&str> {
+        self.handler.as_ref()?.as_deref()
+    }
+
     /// `FileETag`
     pub fn etag(&self) -> EtagParts {
         EtagParts(self.etag.effective(EtagParts::DEFAULT.0))
@@ -204,6 +210,7 @@ impl Directory {
             signature: inner.signature.or(self.signature),
             error_documents,
             forced_type: inner.forced_type.clone().or_else(|| self.forced_type.clone()),
+            handler: inner.handler.clone().or_else(|| self.handler.clone()),
             etag: self.etag.merge(&inner.etag),
             sendfile: inner.sendfile.or(self.sendfile),
             mmap: inner.mmap.or(self.mmap),
@@ -391,6 +398,20 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         apply: |settings, args| {
             let media_type = args.word()?.to_ascii_lowercase();
             settings.core.forced_type = Some(Some(media_type).filter(|name| name != "none"));
+            Ok(())
+        },
+    },
+    Directive {
+        name: "SetHandler",
+        syntax: "SetHandler handler-name|None",
+        default: None,
+        contexts: EVERYWHERE,
+        overrides: Overrides::FILE_INFO,
+        docs: "What answers here, whatever the file: server-status and its kind, which need no file at all, or \
+               default-handler, which sends the file as it is. None takes back what an outer section has set.",
+        apply: |settings, args| {
+            let name = args.word()?.to_ascii_lowercase();
+            settings.core.handler = Some(Some(name).filter(|name| name != "none"));
             Ok(())
         },
     },
