@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod config;
 pub mod connection;
+pub mod expr;
 pub mod files;
 pub mod http;
 pub mod log;

@@ -17,6 +17,7 @@
 //!   by [`crate::files::open`] last.
 
 mod caches;
+mod facts;
 mod fields;
 mod file;
 mod folder;
@@ -184,8 +185,14 @@ pub(crate) struct Request<'r> {
     pub(crate) fields: RequestFields<'r>,
     /// Variables.
     pub(crate) env: Env,
+    /// What modules tell each other.
+    pub(crate) notes: Env,
+    /// Who the client has proved to be.
+    pub(crate) user: Option<String>,
     /// What the place holds, once it was opened; `None` before, and if there is nothing.
     found: Option<Opened>,
+    /// Whether this only asks what would be answered; it never asks on.
+    is_inquiry: bool,
     /// Whether this is for an error's page: always a GET, of the whole, whatever the client has.
     for_error: bool,
     /// Lines for the error log, held back until it is certain that no job will say the same again.
@@ -215,7 +222,10 @@ impl<'r> Request<'r> {
             query: head.query().map(Cow::Borrowed),
             fields: RequestFields::Sent(head),
             env: Env::default(),
+            notes: Env::default(),
+            user: None,
             found: None,
+            is_inquiry: false,
             for_error: false,
             troubles: RefCell::default(),
         }
@@ -266,7 +276,7 @@ impl<'r> Request<'r> {
         }
         self.check_visible()?;
         setenvif::header_parser(self);
-        self.check_granted()?;
+        self.check_access()?;
         self.check_body_length()?;
         self.find()?;
         env::fixups(self);
@@ -310,6 +320,7 @@ impl<'r> Request<'r> {
     fn finish(self, mut response: Response) -> Response {
         self.server.logs.error(self.host).write_held(&self.troubles.into_inner());
         response.env = self.env;
+        response.user = self.user;
         response.request_fields = self.fields.into_edited();
         response
     }
@@ -335,7 +346,7 @@ impl<'r> Request<'r> {
     }
 
     /// `Require`
-    fn check_granted(&self) -> Result<(), Stop> {
+    fn check_access(&mut self) -> Result<(), Stop> {
         if self.grants(&self.place) {
             return Ok(());
         }

@@ -44,6 +44,8 @@ pub struct Response {
     pub host: HostIndex,
     /// What the sections say about it: sending (EnableSendfile) and logging ask.
     pub settings: Arc<DirSettings>,
+    /// Who the client has proved to be.
+    pub user: Option<String>,
     /// The request's variables.
     pub env: Env,
     /// The request's fields, if modules have changed them.

@@ -24,10 +24,12 @@ use super::apache;
 use super::changes::Outline;
 use super::geometry::Model;
 use super::{DirSettings, HostSettings, ServerSettings, Source};
+use crate::expr::Condition;
 use crate::modules::authz_core::{self, Group, Methods};
 use crate::modules::core::Permit;
 use crate::modules::{Module, Row, sections};
 use crate::regex::{Case, Regex};
+use crate::route::ifs::IfChain;
 use crate::route::sections::{DirectoryPath, Matcher, Section};
 
 /// What was read, not merged and not checked against the disk.
@@ -231,6 +233,10 @@ impl<'r> Loader<'r> {
                 Node::Section(section) if section.line.is("VirtualHost") => {
                     self.virtual_host(section, context);
                 }
+                Node::Section(section) if is_if(&section.line) => {
+                    let outside = Surround { outer: None, folder: None };
+                    self.if_section(section, &mut host.base, &outside);
+                }
                 Node::Section(section) => {
                     let compiled = self.section(section, None, None);
                     host.sections.extend(compiled.map(Arc::new));
@@ -286,6 +292,9 @@ impl<'r> Loader<'r> {
             match node {
                 Node::Line(line) => self.line_of_section(line, &mut content.settings, surround),
                 Node::Section(inner) if self.is_forbidden(&inner.line) => {}
+                Node::Section(inner) if is_if(&inner.line) => {
+                    self.if_section(inner, &mut content.settings, surround);
+                }
                 Node::Section(inner) if methods_of(&inner.line).is_some() => {
                     self.limit(inner, content, surround);
                 }
@@ -299,6 +308,58 @@ impl<'r> Loader<'r> {
                         content.files.extend(files.map(Arc::new));
                     }
                 },
+            }
+        }
+    }
+
+    /// `<If>`, `<ElseIf>` and `<Else>`.
+    fn if_section(
+        &mut self,
+        section: &herdgate_conf::Section,
+        settings: &mut DirSettings,
+        surround: &Surround<'_>,
+    ) {
+        let line = &section.line;
+        let condition = if line.is("Else") { None } else { Some(self.condition(line)) };
+        let mut content = Content::default();
+        let within = Surround { outer: Some(line), folder: surround.folder };
+        self.lines(&section.children, &mut content, &within);
+        if let Err(message) = content.settings.authz.check() {
+            self.error(&line.name, message);
+        }
+        let condition = match condition {
+            None => None,
+            Some(Some(condition)) => Some(condition),
+            Some(None) => return, // It has been said what is wrong.
+        };
+        if let (true, Some(condition)) = (line.is("If"), condition.clone()) {
+            settings.ifs.push(Arc::new(IfChain::new(condition, content.settings)));
+            return;
+        }
+        let chain = settings.ifs.last_mut().map(Arc::make_mut);
+        if !chain.is_some_and(|chain| chain.push(condition, content.settings)) {
+            let name = &line.name;
+            let message = format!(
+                "<{}> section without previous <If> or <ElseIf> section in same scope",
+                name.text
+            );
+            self.error(name, message);
+        }
+    }
+
+    fn condition(&mut self, line: &Line) -> Option<Condition> {
+        // In quotes, or as it stands.
+        let text = match line.words.as_slice() {
+            [word] if word.quoted => word.text.as_str(),
+            [first, ..] => line.raw[first.raw_start..].trim_end().trim_end_matches('>'),
+            [] => "",
+        };
+        match Condition::parse(text) {
+            Ok(condition) => Some(condition),
+            Err(message) => {
+                let place = line.words.first().unwrap_or(&line.name).clone();
+                self.error(&place, format!("Cannot parse condition clause: {message}"));
+                None
             }
         }
     }
@@ -517,6 +578,10 @@ impl<'r> Loader<'r> {
 pub(super) struct Content {
     pub(super) settings: DirSettings,
     pub(super) files: Vec<Arc<Section>>,
+}
+
+fn is_if(line: &Line) -> bool {
+    ["If", "ElseIf", "Else"].iter().any(|name| line.is(name))
 }
 
 /// The methods that `<Limit>` or `<LimitExcept>` names; `None` if the line opens neither.

@@ -12,11 +12,13 @@
 //! - Nothing here is resolved or checked against the disk: `freeze` does that.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::modules::{
     alias, authz_core, autoindex, core, dir, env, log_config, mime, mpm_common, setenvif, status,
     unixd,
 };
+use crate::route::ifs::IfChain;
 
 /// What is set once for the whole server.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +63,8 @@ pub struct DirSettings {
     pub core: core::Directory,
     /// mod_dir
     pub dir: dir::Dir,
+    /// `<If>` sections, in the order of merging.
+    pub ifs: Vec<Arc<IfChain>>,
     /// mod_env
     pub env: env::Env,
     /// mod_mime
@@ -88,6 +92,7 @@ impl DirSettings {
             autoindex: outer.autoindex.merge(&inner.autoindex),
             core: outer.core.merge(&inner.core),
             dir: outer.dir.merge(&inner.dir),
+            ifs: [outer.ifs.as_slice(), &inner.ifs].concat(),
             env: outer.env.merge(&inner.env),
             mime: outer.mime.merge(&inner.mime),
             setenvif: outer.setenvif.merge(&inner.setenvif),

@@ -187,7 +187,7 @@ impl WebConnection {
             bytes_out: head_bytes + body_bytes,
             keep_alives: self.kept.saturating_sub(1),
             after,
-            user: None,
+            user: response.user.as_deref().map(str::as_bytes),
             server_name: host.name.as_bytes(),
             host_name: head
                 .and_then(Head::host)

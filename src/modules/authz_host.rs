@@ -31,7 +31,12 @@ impl Network {
         })
     }
 
-    pub(super) fn contains(&self, address: IpAddr) -> bool {
+    /// An address, a partial one, or a network.
+    pub(crate) fn of_text(text: &str) -> Option<Network> {
+        parse(text)
+    }
+
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         match address.to_canonical() {
             IpAddr::V4(v4) => !self.is_v6 && u128::from(v4.to_bits()) & self.mask == self.bits,
             IpAddr::V6(v6) => self.is_v6 && v6.to_bits() & self.mask == self.bits,

@@ -3,7 +3,7 @@
 
 use herdgate_conf::{Context, Description, Line, Overrides};
 
-use super::{HOST, SECTION, SERVER};
+use super::{EVERYWHERE, HOST, SECTION, SERVER};
 
 /// Every section that can be opened, with its module. Conditions such as `<IfModule>` belong to the
 /// language.
@@ -86,6 +86,38 @@ pub const ALL: &[(&str, Description)] = &[
             HOST,
             Overrides::NONE,
             "Settings for URL paths in which the regular expression is found.",
+        ),
+    ),
+    (
+        "core",
+        section(
+            "<If>",
+            "<If expression>",
+            EVERYWHERE,
+            Overrides::ALL,
+            "Settings that hold when the expression does. They apply last, in the order of merging. What an \
+             expression may say is in Apache's manual under \"Expressions\"; it is evaluated before anybody is asked \
+             for a password.",
+        ),
+    ),
+    (
+        "core",
+        section(
+            "<ElseIf>",
+            "<ElseIf expression>",
+            EVERYWHERE,
+            Overrides::ALL,
+            "Settings that hold when the expression does and those of the <If> and <ElseIf> before it do not.",
+        ),
+    ),
+    (
+        "core",
+        section(
+            "<Else>",
+            "<Else>",
+            EVERYWHERE,
+            Overrides::ALL,
+            "Settings that hold when no expression of the <If> and <ElseIf> before it does.",
         ),
     ),
     (

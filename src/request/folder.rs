@@ -111,7 +111,7 @@ impl Request<'_> {
         if !self.place.is_visible() {
             return Ok(None);
         }
-        self.check_granted()?;
+        self.check_access()?;
         Ok(open(self)?.filter(|opened| !opened.is_folder()))
     }
 

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use herdgate_sys::file::Stat;
 
+use super::facts::Known;
 use super::{Caches, Refusal, Request, Stop};
 use crate::config::{DirSettings, htaccess};
+use crate::expr::{Condition, Groups};
 use crate::files::Access;
 use crate::files::open::{self, LinkPolicy, Links, OpenError, Opened};
 use crate::files::parsed::ParsedFiles;
@@ -15,6 +17,7 @@ use crate::http::status::Status;
 use crate::log::{Level, Moment, Quoted};
 use crate::modules::core::{AcceptPathInfo, HiddenFiles, Options, Permit};
 use crate::route::alias::{Mapped, Unmapped};
+use crate::route::ifs;
 use crate::route::url::{self, UrlError};
 
 /// A path of this server, and what it stands for.
@@ -136,11 +139,11 @@ impl Request<'_> {
         match host.map(&path) {
             Ok(mapped) => {
                 let settings = self.settings_for(&path, Some(&mapped.file))?;
-                Ok(Place { path, mapped: Some(mapped), settings })
+                self.decided(Place { path, mapped: Some(mapped), settings })
             }
             Err(Unmapped::NoRoot) => {
                 let settings = self.settings_for(&path, None)?;
-                Ok(Place { path, mapped: None, settings })
+                self.decided(Place { path, mapped: None, settings })
             }
             Err(Unmapped::Escapes) => {
                 self.log(Level::Error, "core").say(format_args!(
@@ -213,7 +216,7 @@ impl Request<'_> {
                     break; // A folder has no path behind it: what is missing in it is missing.
                 }
                 self.shorten_to(&shorter)?;
-                self.check_granted()?;
+                self.check_access()?;
                 return Ok(Some(opened));
             }
             end = slash;
@@ -231,7 +234,21 @@ impl Request<'_> {
         if let Some(mapped) = &mut self.place.mapped {
             mapped.file = file.to_path_buf();
         }
+        let place = Place::unknown(b"", Arc::clone(&self.place.settings));
+        let place = std::mem::replace(&mut self.place, place);
+        self.place = self.decided(place)?;
         Ok(())
+    }
+
+    /// The place with its `<If>` sections decided.
+    fn decided(&self, place: Place) -> Result<Place, Stop> {
+        if place.settings.ifs.is_empty() {
+            return Ok(place);
+        }
+        let known = Known { request: self, place: &place, response: None };
+        let holds = |condition: &Condition| condition.holds(&known, &mut Groups::new());
+        let settings = ifs::decide(&place.settings, holds).map_err(|_| Stop::WouldBlock)?;
+        Ok(Place { settings, ..place })
     }
 
     /// What sections and `.htaccess` files say about a path and its file.

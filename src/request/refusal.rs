@@ -76,6 +76,7 @@ pub fn refuse(server: &Server, client: &Client, status: Status, notes: &str) -> 
         host: index,
         settings,
         env: Env::default(),
+        user: None,
         request_fields: None,
     }
 }
@@ -176,6 +177,7 @@ impl Request<'_> {
             host: self.host,
             settings: Arc::clone(&self.place.settings),
             env: Env::default(),
+            user: None,
             request_fields: None,
         }
     }

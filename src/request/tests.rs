@@ -590,3 +590,49 @@ fn what_htaccess_may_not_hold_is_an_error_of_the_server() {
     assert!(log.contains("/docs/.htaccess: KeepAlive"), "{log}");
     assert!(log.contains("core:alert"), "{log}");
 }
+
+// ---- <If>
+
+#[test]
+fn if_sections_hold_when_their_expression_does() {
+    let site = Site::new(
+        "<If \"%{QUERY_STRING} == 'plain'\">\nForceType text/x-one\n</If>\n\
+         <ElseIf %{QUERY_STRING} =~ /^two/>\nForceType text/x-two\n\
+         <If \"%{REQUEST_METHOD} == 'GET'\">\nForceType text/x-inner\n</If>\n</ElseIf>\n\
+         <Else>\nForceType text/x-else\n</Else>\n\
+         <Location /page.html>\n<If \"-f '%{REQUEST_FILENAME}'\">\nForceType text/x-file\n</If>\n</Location>\n",
+    );
+    let content_type = |path: &str| site.get(path).response.content_type.unwrap().into_owned();
+    assert_eq!(content_type("/a.txt?plain"), "text/x-one");
+    assert_eq!(content_type("/a.txt?two"), "text/x-inner");
+    assert_eq!(content_type("/a.txt"), "text/x-else");
+    assert_eq!(content_type("/page.html"), "text/x-file");
+}
+
+#[test]
+fn if_sections_may_stand_in_htaccess() {
+    let text = "<If \"-U '/page.html' && ! -U '/none/../..'\">\nRequire all denied\n</If>\n";
+    check_htaccess("AllowOverride All", text, "/docs/", 403);
+    check_htaccess("AllowOverride All", "<If \"false\">\nRequire all denied\n</If>", "/docs/", 200);
+    check_htaccess("AllowOverride All", "<Else>\n</Else>", "/docs/", 500);
+    check_htaccess("AllowOverride All", "<If \"broken\">\n</If>", "/docs/", 500);
+}
+
+#[test]
+fn variables_are_set_by_what_a_request_looks_like() {
+    let site = Site::new(
+        "SetEnvIf Request_URI \"\\.(txt|html)$\" kind=$1\nSetEnvIf kind ^txt$ !kind plain\n\
+         SetEnvIfNoCase user-agent CURL robot=yes\nBrowserMatch curl brow\n\
+         <Location /page.html>\nSetEnvIf Host (.*):80 here=$1\nSetEnv late 1\n</Location>\n",
+    );
+    let env = |path: &str| {
+        let answer = site.ask(&format!("GET {path} HTTP/1.1\r\nUser-Agent: curl/8"));
+        let pairs = answer.response.env.iter();
+        let pairs: Vec<String> = pairs
+            .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)))
+            .collect();
+        pairs.join(" ")
+    };
+    assert_eq!(env("/a.txt"), "plain=1 robot=yes brow=1");
+    assert_eq!(env("/page.html"), "kind=html robot=yes brow=1 here=example.org late=1");
+}

@@ -13,6 +13,7 @@
 
 pub mod alias;
 pub mod hosts;
+pub mod ifs;
 pub(crate) mod pattern;
 pub mod sections;
 pub mod url;

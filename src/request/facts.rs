@@ -1,0 +1,189 @@
+//! What expressions and rewriting may ask about a request: `%{REQUEST_URI}` and its kind.
+
+use std::ffi::OsStr;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use herdgate_sys::file::Stat;
+
+use super::{Caches, Place, Request, Stop};
+use crate::expr::Facts;
+use crate::files::content::{self, Span};
+use crate::files::open::{self, LinkPolicy, Links, OpenError};
+use crate::http::head::Version;
+use crate::log::LogClock;
+use crate::log::access::Fields as _;
+use crate::response::Response;
+
+/// A file that an expression reads is read up to this size.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// A request at one place, perhaps with its answer.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'k, 'r> {
+    pub(crate) request: &'k Request<'r>,
+    /// Where it leads; the request's own place may be another one still.
+    pub(crate) place: &'k Place,
+    pub(crate) response: Option<&'k Response>,
+}
+
+impl<'r> Request<'r> {
+    /// What is known so far.
+    pub(crate) fn known(&self) -> Known<'_, 'r> {
+        Known { request: self, place: &self.place, response: None }
+    }
+
+    /// Whether another request for `path_or_file` would be allowed and lead to something.
+    fn would_serve(&self, path_or_file: &[u8], is_file: bool) -> io::Result<bool> {
+        if self.is_inquiry {
+            return Ok(false); // An inquiry that asks itself would never end.
+        }
+        let mut caches = Caches::default();
+        let mut inquiry =
+            Request::new(self.server, self.client, self.head, self.now, &mut caches, self.access);
+        inquiry.is_inquiry = true;
+        let outcome = inquiry.inquire(path_or_file, is_file);
+        match outcome {
+            Ok(found) => Ok(found),
+            Err(Stop::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(Stop::Refused(_) | Stop::Elsewhere(_)) => Ok(false),
+        }
+    }
+
+    fn inquire(&mut self, path_or_file: &[u8], is_file: bool) -> Result<bool, Stop> {
+        if is_file {
+            let file = Path::new(OsStr::from_bytes(path_or_file));
+            if !file.is_absolute() {
+                return Ok(false);
+            }
+            self.place.settings = self.settings_for(b"", Some(file))?;
+            self.check_access()?;
+            return Ok(self.look(path_or_file, true)?.is_some());
+        }
+        self.place = self.locate(path_or_file)?;
+        self.check_access()?;
+        Ok(true)
+    }
+}
+
+impl Known<'_, '_> {
+    fn time(&self, pattern: &str) -> Vec<u8> {
+        LogClock::default().local(self.request.now).strftime(pattern).to_string().into_bytes()
+    }
+}
+
+impl Facts for Known<'_, '_> {
+    fn variable(&self, name: &str) -> Option<Vec<u8>> {
+        let Known { request, place, response } = *self;
+        let host = request.host();
+        let text = |text: &str| Some(text.as_bytes().to_vec());
+        let ip = |address: Option<std::net::SocketAddr>| {
+            address.map(|address| address.ip().to_canonical().to_string().into_bytes())
+        };
+        let switch = |on: bool| text(if on { "on" } else { "off" });
+        match name {
+            "HTTP_ACCEPT" => self.field("Accept"),
+            "HTTP_COOKIE" => self.field("Cookie"),
+            "HTTP_FORWARDED" => self.field("Forwarded"),
+            "HTTP_HOST" => self.field("Host"),
+            "HTTP_PROXY_CONNECTION" => self.field("Proxy-Connection"),
+            "HTTP_REFERER" => self.field("Referer"),
+            "HTTP_USER_AGENT" => self.field("User-Agent"),
+            "REQUEST_METHOD" => text(request.head.method().as_str()),
+            "REQUEST_SCHEME" => text(request.names().scheme),
+            "REQUEST_URI" | "DOCUMENT_URI" => Some(place.path.clone()),
+            "REQUEST_FILENAME" | "SCRIPT_FILENAME" => Some(place.file_or_path().to_vec()),
+            "QUERY_STRING" => Some(request.query.as_deref().unwrap_or_default().to_vec()),
+            "IS_SUBREQ" => text(if request.is_inquiry { "true" } else { "false" }),
+            "THE_REQUEST" => Some(request.head.request_line().to_vec()),
+            "REMOTE_ADDR" | "CONN_REMOTE_ADDR" => ip(request.client.address),
+            "REMOTE_PORT" => {
+                request.client.address.map(|address| address.port().to_string().into_bytes())
+            }
+            "REMOTE_HOST" => {
+                request.remote_host().map(String::into_bytes).or_else(|| ip(request.client.address))
+            }
+            "REMOTE_USER" => request.user.as_deref().and_then(text),
+            "SERVER_ADDR" => ip(request.client.local),
+            "SERVER_NAME" => text(&request.names().host),
+            "SERVER_PORT" => text(&request.names().port.to_string()),
+            "SERVER_ADMIN" => text(host.settings.core.admin()),
+            "SERVER_PROTOCOL" => text(match request.head.version() {
+                Version::Http10 => "HTTP/1.0",
+                Version::Http11 => "HTTP/1.1",
+            }),
+            "SERVER_SOFTWARE" => text(&request.server.banner),
+            "DOCUMENT_ROOT" | "CONTEXT_DOCUMENT_ROOT" => {
+                let root = host.settings.core.document_root()?;
+                Some(root.as_os_str().as_encoded_bytes().to_vec())
+            }
+            "CONTENT_TYPE" => response?.content_type.as_deref().and_then(text),
+            "HANDLER" => response?.handler.and_then(text),
+            "REQUEST_STATUS" => text(&response?.status.code().to_string()),
+            "HTTPS" | "HTTP2" => switch(false),
+            "IPV6" => switch(request.client.address.is_some_and(|address| address.is_ipv6())),
+            "TIME_YEAR" => Some(self.time("%Y")),
+            "TIME_MON" => Some(self.time("%m")),
+            "TIME_DAY" => Some(self.time("%d")),
+            "TIME_HOUR" => Some(self.time("%H")),
+            "TIME_MIN" => Some(self.time("%M")),
+            "TIME_SEC" => Some(self.time("%S")),
+            "TIME_WDAY" => Some(self.time("%w")),
+            "TIME" => Some(self.time("%Y%m%d%H%M%S")),
+            _ => None,
+        }
+    }
+
+    fn field(&self, name: &str) -> Option<Vec<u8>> {
+        self.request.fields.header(name).map(<[u8]>::to_vec)
+    }
+
+    fn response_field(&self, name: &str) -> Option<Vec<u8>> {
+        self.response?.field(name).map(<[u8]>::to_vec)
+    }
+
+    fn env(&self, name: &str) -> Option<Vec<u8>> {
+        self.request.env.get(name).map(<[u8]>::to_vec)
+    }
+
+    fn note(&self, name: &str) -> Option<Vec<u8>> {
+        self.request.notes.get(name).map(<[u8]>::to_vec)
+    }
+
+    fn client(&self) -> Option<IpAddr> {
+        self.request.client.address.map(|address| address.ip())
+    }
+
+    fn look(&self, file: &[u8], follow: bool) -> io::Result<Option<Stat>> {
+        // A relative name is relative to nothing here: the server's folder is nobody's business.
+        if !file.starts_with(b"/") {
+            return Ok(None);
+        }
+        open::look(file, follow, self.request.access)
+    }
+
+    fn read(&self, file: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        if !file.starts_with(b"/") {
+            return Ok(None);
+        }
+        let links = Links { policy: LinkPolicy::Follow, root: b"/" };
+        let opened = match open::open(file, links, self.request.access) {
+            Ok(opened) if !opened.is_folder() => opened,
+            Err(OpenError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+            Ok(_) | Err(_) => return Ok(None),
+        };
+        let span = Span { offset: 0, length: opened.stat.size.min(FILE_BYTES_MAX) };
+        match content::read(opened.fd.as_fd(), span, self.request.access) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn would_serve(&self, path_or_file: &[u8], is_file: bool) -> io::Result<bool> {
+        self.request.would_serve(path_or_file, is_file)
+    }
+}
