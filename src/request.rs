@@ -26,6 +26,7 @@ mod methods;
 mod names;
 mod place;
 mod refusal;
+mod trace;
 mod variables;
 
 use std::borrow::Cow;
@@ -56,6 +57,7 @@ pub use names::Names;
 pub(crate) use place::Place;
 pub(crate) use refusal::Refusal;
 pub use refusal::refuse;
+pub use trace::{Step, Trace};
 pub use variables::Env;
 
 /// What all requests of a generation are answered from.
@@ -131,17 +133,23 @@ pub fn respond(
     caches: &mut Caches,
     access: Access,
 ) -> Outcome {
-    let mut request = Request::new(server, client, head, now, caches, access);
-    let answered = match request.answer() {
-        Err(Stop::Refused(refusal)) => request.refused(refusal),
-        other => other,
-    };
-    match answered {
-        Ok(response) => Outcome::Ready(request.finish(response)),
-        Err(Stop::WouldBlock) => Outcome::WouldBlock,
-        Err(Stop::Refused(_) | Stop::Elsewhere(_)) => {
-            unreachable!("a refusal's own page is never refused, and leads nowhere")
-        }
+    Request::new(server, client, head, now, caches, access).outcome()
+}
+
+/// Answers one request as [`respond`] does, may wait for a disk, and tells `trace` what it does.
+pub fn explain(
+    server: &Server,
+    client: &Client,
+    head: &Head<'_>,
+    now: Moment,
+    trace: &Trace,
+) -> Response {
+    let mut caches = Caches::default();
+    let mut request = Request::new(server, client, head, now, &mut caches, Access::MayBlock);
+    request.listener = Some(trace);
+    match request.outcome() {
+        Outcome::Ready(response) => response,
+        Outcome::WouldBlock => unreachable!("it may block"),
     }
 }
 
@@ -197,6 +205,8 @@ pub(crate) struct Request<'r> {
     for_error: bool,
     /// Lines for the error log, held back until it is certain that no job will say the same again.
     troubles: RefCell<Vec<u8>>,
+    /// Who wants to know what happens; see [`Request::trace`].
+    listener: Option<&'r Trace>,
 }
 
 impl<'r> Request<'r> {
@@ -228,6 +238,22 @@ impl<'r> Request<'r> {
             is_inquiry: false,
             for_error: false,
             troubles: RefCell::default(),
+            listener: None,
+        }
+    }
+
+    /// All of it, from the first phase to the last touches.
+    fn outcome(mut self) -> Outcome {
+        let answered = match self.answer() {
+            Err(Stop::Refused(refusal)) => self.refused(refusal),
+            other => other,
+        };
+        match answered {
+            Ok(response) => Outcome::Ready(self.finish(response)),
+            Err(Stop::WouldBlock) => Outcome::WouldBlock,
+            Err(Stop::Refused(_) | Stop::Elsewhere(_)) => {
+                unreachable!("a refusal's own page is never refused, and leads nowhere")
+            }
         }
     }
 
@@ -240,6 +266,7 @@ impl<'r> Request<'r> {
         }
         let path = self.normalise(self.head.path())?;
         self.place.path.clone_from(&path);
+        self.trace_host();
         setenvif::post_read_request(self);
         self.run(path)
     }
@@ -250,6 +277,10 @@ impl<'r> Request<'r> {
         for _ in 0..=INTERNAL_REDIRECTS_MAX {
             match self.phases(path) {
                 Err(Stop::Elsewhere(there)) => {
+                    self.trace(
+                        "core",
+                        format_args!("internal redirect to {}", Quoted(&there.path)),
+                    );
                     self.env = std::mem::take(&mut self.env).redirected();
                     self.env.set("REDIRECT_STATUS", *b"200");
                     self.env.set("REDIRECT_URL", self.place.path.as_slice());
@@ -348,8 +379,13 @@ impl<'r> Request<'r> {
     /// `Require`
     fn check_access(&mut self) -> Result<(), Stop> {
         if self.grants(&self.place) {
+            self.trace(
+                "authz_core",
+                format_args!("access to {} is granted", Quoted(&self.place.path)),
+            );
             return Ok(());
         }
+        self.trace("authz_core", format_args!("access to {} is denied", Quoted(&self.place.path)));
         self.log(Level::Error, "authz_core").say(format_args!(
             "AH01630: client denied by server configuration: {}",
             Quoted(self.place.file_or_path())

@@ -11,7 +11,7 @@
 //! - A file with a mistake answers every request below it with 500, and the log says why: settings that somebody wrote
 //!   to protect something are never skipped.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use herdgate_conf::{Definitions, Diagnostic, Start};
@@ -27,6 +27,7 @@ pub(crate) type Outcome = Result<Htaccess, String>;
 /// A file that was understood.
 #[derive(Debug)]
 pub(crate) struct Htaccess {
+    pub(crate) path: PathBuf,
     pub(crate) settings: DirSettings,
     /// `<Files>` sections, in file order.
     pub(crate) files: Vec<Arc<Section>>,
@@ -50,7 +51,7 @@ pub(crate) fn parse(path: &Path, text: &[u8], permit: &Permit, server: &Server) 
         Some(error) => Err(in_words(&name, error, &sources)),
         None => match check {
             Err(message) => Err(format!("{name}: {message}")),
-            Ok(()) => Ok(Htaccess { settings, files }),
+            Ok(()) => Ok(Htaccess { path: path.to_path_buf(), settings, files }),
         },
     }
 }

@@ -283,7 +283,8 @@ impl<'r> Loader<'r> {
             }
         }
         let Content { settings, files } = content;
-        Some(Section { matcher: matcher?, settings, files })
+        let written = self.written(line);
+        Some(Section { matcher: matcher?, written, settings, files })
     }
 
     /// What stands within a section, or in a `.htaccess` file.
@@ -333,11 +334,13 @@ impl<'r> Loader<'r> {
             Some(None) => return, // It has been said what is wrong.
         };
         if let (true, Some(condition)) = (line.is("If"), condition.clone()) {
-            settings.ifs.push(Arc::new(IfChain::new(condition, content.settings)));
+            let chain = IfChain::new(condition, self.written(line), content.settings);
+            settings.ifs.push(Arc::new(chain));
             return;
         }
         let chain = settings.ifs.last_mut().map(Arc::make_mut);
-        if !chain.is_some_and(|chain| chain.push(condition, content.settings)) {
+        let written = self.written(line);
+        if !chain.is_some_and(|chain| chain.push(condition, written, content.settings)) {
             let name = &line.name;
             let message = format!(
                 "<{}> section without previous <If> or <ElseIf> section in same scope",
@@ -553,6 +556,14 @@ impl<'r> Loader<'r> {
             }
         };
         self.problem(problem);
+    }
+
+    /// A section's opening line and where it stands, for people.
+    fn written(&self, line: &Line) -> String {
+        let (name, raw) = (&line.name.text, line.raw.trim_end().trim_end_matches('>'));
+        let space = if raw.is_empty() { "" } else { " " };
+        let location = self.sources.locate(line.name.span);
+        format!("<{name}{space}{raw}> ({}:{})", location.file, location.line)
     }
 
     fn not_in(&mut self, line: &Line, outer: &Line) {

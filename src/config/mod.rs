@@ -283,6 +283,19 @@ impl Host {
         self.walk.settings(path, file, cache, read)
     }
 
+    /// The sections and `.htaccess` files that [`settings_for`](Self::settings_for) merges, in words.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub(crate) fn layers<E>(
+        &self,
+        path: &[u8],
+        file: Option<&Path>,
+        read: impl FnMut(&[u8], &Permit) -> Result<Option<Arc<htaccess::Outcome>>, E>,
+    ) -> Result<Vec<String>, E> {
+        self.walk.layers(path, file, read)
+    }
+
     /// As [`settings_for`](Self::settings_for), by the server's own files alone.
     pub fn settings_without_htaccess(
         &self,

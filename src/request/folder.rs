@@ -41,6 +41,7 @@ impl Request<'_> {
 
     /// `DirectorySlash`: 301 to the same path with a slash, the query unchanged.
     fn redirect_to_slash(&self) -> Stop {
+        self.trace("dir", format_args!("a folder's path ends in a slash"));
         let mut location = self.names().to_string().into_bytes();
         push_path(&mut location, &self.place.path);
         location.push(b'/');
@@ -57,6 +58,7 @@ impl Request<'_> {
         let settings = Arc::clone(&self.place.settings);
         let mut refused = None;
         for name in settings.dir.index() {
+            self.trace("dir", format_args!("looks for the index file {}", Quoted(name.as_bytes())));
             match self.try_index(folder, name.as_bytes()) {
                 Ok(None) => {}
                 Err(Stop::Refused(refusal)) => refused = Some(refusal),
@@ -123,6 +125,7 @@ impl Request<'_> {
             return Ok(None);
         }
         let path = url.split_once('?').map_or(url, |(path, _)| path);
+        self.trace("dir", format_args!("FallbackResource {} stands in", Quoted(url.as_bytes())));
         let fallback = self.locate(path.as_bytes())?;
         self.try_place(fallback, |request, _| request.open())
     }
@@ -163,7 +166,11 @@ impl Request<'_> {
         if self.access == Access::Inline {
             return Err(Stop::WouldBlock);
         }
-        let entries = self.entries(folder)?;
+        self.trace("autoindex", format_args!("lists {}", Quoted(self.place.file())));
+        let listener = self.listener.take(); // Who may see which entry is a story of its own.
+        let entries = self.entries(folder);
+        self.listener = listener;
+        let entries = entries?;
         Ok(self.listing_of(entries))
     }
 

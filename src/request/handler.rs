@@ -1,6 +1,7 @@
 //! Who answers: the handlers by their names, as SetHandler and AddHandler give them.
 
 use super::{Request, Stop};
+use crate::log::Quoted;
 use crate::modules::mime;
 use crate::response::Response;
 
@@ -27,6 +28,9 @@ pub(super) fn of(request: &Request<'_>) -> Handler {
         mime::describe(settings, types, request.place.file_name()).handler
     };
     let name = settings.core.handler().or_else(by_extension);
+    if let Some(name) = name {
+        request.trace("core", format_args!("the handler is {}", Quoted(name.as_bytes())));
+    }
     let known = HANDLERS.iter().find(|(known, _)| Some(*known) == name);
     known.map_or(default_handler, |(_, handler)| *handler)
 }

@@ -83,7 +83,7 @@ fn is_visible_name(name: &[u8]) -> bool {
 }
 
 /// Why a `.htaccess` file ends the request.
-enum Spoilt {
+pub(super) enum Spoilt {
     /// It is there, and cannot be read.
     Open(Vec<u8>, OpenError),
     /// It holds a mistake.
@@ -91,7 +91,7 @@ enum Spoilt {
 }
 
 /// The first of these names that a folder holds, read and understood.
-fn find_htaccess<'n>(
+pub(super) fn find_htaccess<'n>(
     names: impl Iterator<Item = &'n str>,
     folder: &[u8],
     permit: &Permit,
@@ -138,6 +138,7 @@ impl Request<'_> {
         let host = self.host();
         match host.map(&path) {
             Ok(mapped) => {
+                self.trace_mapping(&path, &mapped);
                 let settings = self.settings_for(&path, Some(&mapped.file))?;
                 self.decided(Place { path, mapped: Some(mapped), settings })
             }
@@ -180,6 +181,7 @@ impl Request<'_> {
     /// to do about it.
     pub(super) fn find(&mut self) -> Result<(), Stop> {
         self.found = self.open()?;
+        self.trace_found(self.found.as_ref(), &self.place);
         Ok(())
     }
 
@@ -246,7 +248,14 @@ impl Request<'_> {
             return Ok(place);
         }
         let known = Known { request: self, place: &place, response: None };
-        let holds = |condition: &Condition| condition.holds(&known, &mut Groups::new());
+        let holds = |condition: &Condition, place: &str| {
+            let holds = condition.holds(&known, &mut Groups::new());
+            if let Ok(holds) = holds {
+                let verb = if holds { "holds" } else { "does not hold" };
+                self.trace("core", format_args!("{verb}: {}", Quoted(place.as_bytes())));
+            }
+            holds
+        };
         let settings = ifs::decide(&place.settings, holds).map_err(|_| Stop::WouldBlock)?;
         Ok(Place { settings, ..place })
     }
@@ -264,7 +273,9 @@ impl Request<'_> {
             let names = host.settings.core.access_file_names();
             find_htaccess(names, folder, permit, &server.config.server, htaccess, (access, now))
         });
-        settings.map_err(|spoilt| self.spoilt(spoilt))
+        let settings = settings.map_err(|spoilt| self.spoilt(spoilt))?;
+        self.trace_sections(path, file);
+        Ok(settings)
     }
 
     fn spoilt(&self, spoilt: Spoilt) -> Stop {

@@ -8,6 +8,7 @@ use crate::http::error_page::{Answerer, CONTENT_TYPE, ErrorPage, Signature};
 use crate::http::field::Known;
 use crate::http::head::Head;
 use crate::http::status::Status;
+use crate::log::Quoted;
 use crate::modules::core::{self, ErrorDocument};
 use crate::response::{Body, Fields, Response};
 
@@ -85,14 +86,31 @@ impl Request<'_> {
     /// Answers with what is configured for the status.
     pub(super) fn refused(&mut self, refusal: Refusal) -> Result<Response, Stop> {
         let settings = Arc::clone(&self.place.settings);
-        match settings.core.error_document(refusal.status.code()) {
-            None | Some(ErrorDocument::Default) => Ok(self.built_in(&refusal, None)),
-            Some(ErrorDocument::Text(text)) => Ok(self.page(&refusal, text.clone().into_bytes())),
+        let status = refusal.status;
+        match settings.core.error_document(status.code()) {
+            None | Some(ErrorDocument::Default) => {
+                self.trace_refusal(status, format_args!("the built-in page"));
+                Ok(self.built_in(&refusal, None))
+            }
+            Some(ErrorDocument::Text(text)) => {
+                self.trace_refusal(status, format_args!("ErrorDocument's text"));
+                Ok(self.page(&refusal, text.clone().into_bytes()))
+            }
             Some(ErrorDocument::Url(url)) => {
+                self.trace_refusal(
+                    status,
+                    format_args!("ErrorDocument's redirect to {}", Quoted(url.as_bytes())),
+                );
                 let elsewhere = Refusal::new(Status::FOUND).with("Location", url.as_bytes());
                 Ok(self.built_in(&elsewhere, None))
             }
-            Some(ErrorDocument::Path(path)) => self.document(refusal, path),
+            Some(ErrorDocument::Path(path)) => {
+                self.trace_refusal(
+                    status,
+                    format_args!("ErrorDocument {}", Quoted(path.as_bytes())),
+                );
+                self.document(refusal, path)
+            }
         }
     }
 

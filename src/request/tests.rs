@@ -636,3 +636,5 @@ fn variables_are_set_by_what_a_request_looks_like() {
     assert_eq!(env("/a.txt"), "plain=1 robot=yes brow=1");
     assert_eq!(env("/page.html"), "kind=html robot=yes brow=1 here=example.org late=1");
 }
+
+mod trace;

@@ -91,6 +91,14 @@ impl HostTable {
         self.group(local).and_then(|group| group.hosts.first().copied()).unwrap_or(MAIN)
     }
 
+    /// Whether a host for `local` has this name, as [`select`](Self::select) sees it.
+    pub(crate) fn knows(&self, local: SocketAddr, name: &[u8]) -> bool {
+        let mut buffer = [0; NAME_BYTES_MAX];
+        let name = bare_name(name, &mut buffer);
+        let group = self.group(local);
+        group.zip(name).is_some_and(|(group, name)| group.place_of(name).is_some())
+    }
+
     /// Whether the address of our end decides, so that a listener on any address must ask for it
     /// (getsockname). If not, [`HostTable::select`] may be given the listener's own address with
     /// its port.

@@ -32,6 +32,8 @@ use crate::regex::Regex;
 #[derive(Debug, Clone)]
 pub(crate) struct Section {
     pub(crate) matcher: Matcher,
+    /// Its opening line and where it stands, for people.
+    pub(crate) written: String,
     pub(crate) settings: DirSettings,
     /// `<Files>` sections within this `<Directory>`.
     pub(crate) files: Vec<Arc<Section>>,

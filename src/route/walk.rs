@@ -111,6 +111,29 @@ impl Walk {
         Ok(settings)
     }
 
+    /// What is merged for a URL and its file, in words and in this order.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub(crate) fn layers<E>(
+        &self,
+        url: &[u8],
+        file: Option<&Path>,
+        read: impl FnMut(&[u8], &Permit) -> Result<Option<Arc<htaccess::Outcome>>, E>,
+    ) -> Result<Vec<String>, E> {
+        let mut layers = Vec::new();
+        self.sections.collect(url, file, read, &mut layers)?;
+        let in_words = |layer: &Layer| match layer {
+            Layer::Section(id) => self.sections.get(*id).written.clone(),
+            Layer::Files(section) => section.written.clone(),
+            Layer::Htaccess(found) => match found.as_ref() {
+                Ok(found) => found.path.display().to_string(),
+                Err(message) => message.clone(),
+            },
+        };
+        Ok(layers.iter().map(in_words).collect())
+    }
+
     fn merge(&self, layers: &[Layer]) -> DirSettings {
         layers.iter().fold((*self.base).clone(), |outer, layer| {
             let inner = match layer {
@@ -275,7 +298,7 @@ mod tests {
 
     fn any_section() -> impl Strategy<Value = Arc<Section>> {
         (any_matcher(), any_settings()).prop_map(|(matcher, settings)| {
-            Arc::new(Section { matcher, settings, files: Vec::new() })
+            Arc::new(Section { matcher, written: String::new(), settings, files: Vec::new() })
         })
     }
 
@@ -369,7 +392,7 @@ mod tests {
             let path = format!("/{number}");
             let matcher = Matcher::Location(path);
             let settings = settings(&["Options None"]);
-            Arc::new(Section { matcher, settings, files: Vec::new() })
+            Arc::new(Section { matcher, written: String::new(), settings, files: Vec::new() })
         };
         let sections: Vec<_> = (0..COMBINATIONS_MAX + 10).map(section).collect();
         let many = Walk::new(DirSettings::default(), Sections::new(&sections, &[]));
