@@ -9,7 +9,7 @@ use nix::unistd::{User, geteuid};
 use crate::support::client::head;
 use crate::support::command::herdgate;
 use crate::support::processes::{freeze, is_alive};
-use crate::support::{MODELS, Site, skipped, wait_until};
+use crate::support::{MODELS, Site, not_allowed, skipped, wait_until};
 use crate::{Limit, can, lift_limit, limit, on_every_mpm};
 
 const DIES_YOUNG: &str = "children die right after their start";
@@ -38,7 +38,7 @@ fn children_that_die_at_birth_are_replaced_ever_more_slowly() {
 #[test]
 fn children_that_cannot_start_do_not_make_a_fork_storm() {
     if !geteuid().is_root() || !can("prlimit", &["--nproc=1:"]) {
-        return skipped("only root can fork children that may not have threads");
+        return not_allowed("only root can fork children that may not have threads");
     }
     let mut command = Command::new("prlimit");
     command.args(["--nproc=1:", herdgate()]).stdin(Stdio::null()).stdout(Stdio::null());

@@ -10,7 +10,7 @@ use crate::support::client::{Client, head};
 use crate::support::command::herdgate;
 use crate::support::processes::{clients_of, status};
 use crate::support::{MODELS, Server, Site, skipped, wait_until};
-use crate::{Limit, can, lift_limit, limit};
+use crate::{Limit, can, lift_limit, limit, may_trace};
 
 /// From now on the process can open nothing, not even one descriptor.
 fn leave_no_descriptor(pid: Pid) {
@@ -112,8 +112,8 @@ fn idle_connections_go_when_descriptors_are_short() {
 
 #[test]
 fn a_machine_without_descriptors_or_memory_costs_a_pause_and_no_connection() {
-    if !can("strace", &["-D", "-qq", "-o", "/dev/null"]) {
-        return skipped("no strace, or it may not trace");
+    if !may_trace() {
+        return;
     }
     let faults = [
         ("ENFILE", "Too many open files in system"),

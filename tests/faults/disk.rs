@@ -7,7 +7,7 @@ use std::process::Command;
 use nix::unistd::{Pid, geteuid};
 
 use crate::support::command::herdgate;
-use crate::support::{MODELS, Server, Site, skipped, wait_until};
+use crate::support::{MODELS, Server, Site, not_allowed, skipped, wait_until};
 use crate::{Limit, can, lift_limit, limit, on_every_mpm};
 
 /// The supervisor and its children.
@@ -95,7 +95,7 @@ fn a_start_without_room_names_the_file_and_leaves_nothing_behind() {
 fn a_scoreboard_on_a_full_disk_is_an_error_at_start() {
     let mount = "mkdir -p \"$0\" && mount -t tmpfs -o size=4k none \"$0\" && exec \"$@\"";
     if !geteuid().is_root() || !can("unshare", &["--mount"]) {
-        return skipped("only root can make a small disk");
+        return not_allowed("only root can make a small disk");
     }
     let site = Site::new("event").conf("ScoreBoardFile small/scoreboard");
     let small = site.root().join("small");

@@ -11,7 +11,7 @@ use crate::can;
 use crate::support::client::head;
 use crate::support::command::herdgate;
 use crate::support::processes::{children_of, state, status};
-use crate::support::{MODELS, Server, Site, noise, skipped, wait_for, wait_until};
+use crate::support::{MODELS, Server, Site, noise, not_allowed, wait_for, wait_until};
 
 const LARGE: usize = 12_000_000;
 
@@ -34,7 +34,7 @@ fn start(site: Site) -> Server {
 fn may_be_init() -> bool {
     let may = geteuid().is_root() && can("unshare", &["--pid", "--fork", "--mount-proc"]);
     if !may {
-        skipped("only root can make a pid namespace");
+        not_allowed("only root can make a pid namespace");
     }
     may
 }

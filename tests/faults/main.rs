@@ -36,13 +36,26 @@ use std::process::{Command, Stdio};
 use nix::unistd::{Pid, geteuid};
 
 use support::processes::status;
-use support::wait_until;
+use support::{not_allowed, skipped, wait_until};
 
 /// Whether a command of the system is there and does what is asked, tried out on `true`.
 fn can(command: &str, arguments: &[&str]) -> bool {
     let mut tried = Command::new(command);
     tried.args(arguments).arg("true").stdout(Stdio::null()).stderr(Stdio::null());
     tried.status().is_ok_and(|status| status.success())
+}
+
+/// Whether strace is here and may trace; if not, it has been said.
+fn may_trace() -> bool {
+    if !can("strace", &["-V"]) {
+        skipped("no strace");
+        return false;
+    }
+    let may = can("strace", &["-D", "-qq", "-o", "/dev/null"]);
+    if !may {
+        not_allowed("strace may not trace");
+    }
+    may
 }
 
 /// Sets a soft limit of a process that runs, as its own user, and leaves the hard one: prlimit(1).

@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 
 use nix::unistd::{Pid, User, geteuid};
 
-use crate::can;
 use crate::support::command::{herdgate, run_with};
 use crate::support::processes::status;
-use crate::support::{MODELS, Site, skipped, wait_until};
+use crate::support::{MODELS, Site, not_allowed, wait_until};
+use crate::{can, may_trace};
 
 /// Every thread of a process, as /proc has them.
 fn threads(pid: Pid) -> Vec<Pid> {
@@ -26,7 +26,7 @@ fn numbers(text: &str) -> BTreeSet<u32> {
 #[test]
 fn children_have_nothing_of_root_left() {
     if !geteuid().is_root() || !can("setpriv", &["--groups", "0,4"]) {
-        return skipped("only root has something to give up");
+        return not_allowed("only root has something to give up");
     }
     let nobody = User::from_name("nobody").unwrap().expect("every Linux has a nobody");
     let id = Command::new("id").args(["-G", "nobody"]).output().unwrap();
@@ -60,8 +60,11 @@ fn children_have_nothing_of_root_left() {
 
 #[test]
 fn groups_go_before_the_right_to_change_them() {
-    if !geteuid().is_root() || !can("strace", &["-D", "-qq", "-o", "/dev/null"]) {
-        return skipped("no strace, or nothing to give up");
+    if !geteuid().is_root() {
+        return not_allowed("only root has something to give up");
+    }
+    if !may_trace() {
+        return;
     }
     let site = Site::new("prefork");
     let trace = site.root().join("trace");
