@@ -68,7 +68,7 @@ impl Parser<'_> {
         } else {
             self.comparison()?
         };
-        Ok(if negations % 2 == 0 { tree } else { Cond::Not(Box::new(tree)) })
+        Ok(if negations.is_multiple_of(2) { tree } else { Cond::Not(Box::new(tree)) })
     }
 
     fn comparison(&mut self) -> Result<Cond, String> {

@@ -106,12 +106,11 @@ pub(super) fn find_htaccess<'n>(
             htaccess::parse(path, text, permit, server)
         };
         let found = files.get(&path, |key| permit.push_key(key), access, now, parse);
-        match found.map_err(|error| Spoilt::Open(path.clone(), error))? {
-            Some(found) => match found.as_ref() {
-                Ok(_) => return Ok(Some(found)),
-                Err(message) => return Err(Spoilt::Broken(message.clone())),
-            },
-            None => {}
+        if let Some(found) = found.map_err(|error| Spoilt::Open(path.clone(), error))? {
+            return match found.as_ref() {
+                Ok(_) => Ok(Some(found)),
+                Err(message) => Err(Spoilt::Broken(message.clone())),
+            };
         }
     }
     Ok(None)

@@ -223,11 +223,11 @@ impl FoldersToAsk<'_> {
             if memchr::memchr_iter(b'/', folder).count() >= depth {
                 return Ok(());
             }
-            if !self.permit.is_nothing() {
-                if let Some(found) = read(folder, &self.permit)? {
-                    layers.push(Layer::Htaccess(Arc::clone(&found)));
-                    within.push(Within::Htaccess(found));
-                }
+            if !self.permit.is_nothing()
+                && let Some(found) = read(folder, &self.permit)?
+            {
+                layers.push(Layer::Htaccess(Arc::clone(&found)));
+                within.push(Within::Htaccess(found));
             }
             // The name itself comes last: only the disk knows whether it is a folder.
             let rest = &self.file[(end + 1).min(self.file.len())..];

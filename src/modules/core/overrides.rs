@@ -41,7 +41,10 @@ impl Permit {
         self.list.iter().flat_map(|list| list.iter()).any(|known| known.eq_ignore_ascii_case(name))
     }
 
-    /// What is wrong with the words of an `Options` line.
+    /// Checks the words of an `Options` line.
+    ///
+    /// # Errors
+    /// The first option that may not be changed here.
     pub fn check_options(&self, words: &[Word]) -> Result<(), Problem> {
         let Some(allowed) = self.allowed.options.filter(|_| !self.lists("Options")) else {
             return Ok(());
