@@ -25,17 +25,24 @@ pub struct Problem {
     pub span: Option<Span>,
     /// The likely cure; without one, the directive's syntax is shown.
     pub help: Option<String>,
+    /// Nobody has made a mistake: Apache can do this, and this server cannot.
+    pub lacking: bool,
 }
 
 impl Problem {
     /// A problem of the whole line.
     pub fn new(message: impl Into<String>) -> Self {
-        Problem { message: message.into(), span: None, help: None }
+        Problem { message: message.into(), span: None, help: None, lacking: false }
     }
 
     /// A problem of one word: `Problem::at(word, "…")`, or with any span.
     pub fn at(place: impl Into<Span>, message: impl Into<String>) -> Self {
-        Problem { message: message.into(), span: Some(place.into()), help: None }
+        Problem { span: Some(place.into()), ..Problem::new(message) }
+    }
+
+    /// What Apache can do and this server cannot. Add by [`help`](Self::help) what to do about it.
+    pub fn lacking(place: impl Into<Span>, message: impl Into<String>) -> Self {
+        Problem { lacking: true, ..Problem::at(place, message) }
     }
 
     /// Adds the likely cure.
@@ -73,6 +80,8 @@ pub struct Diagnostic {
     pub span: Option<Span>,
     /// The likely cure.
     pub help: Option<String>,
+    /// See [`Problem::lacking`].
+    pub lacking: bool,
 }
 
 impl Diagnostic {
@@ -88,8 +97,8 @@ impl Diagnostic {
 
     /// A problem with its weight.
     pub fn new(severity: Severity, problem: Problem) -> Self {
-        let Problem { message, span, help } = problem;
-        Diagnostic { severity, message, span, help }
+        let Problem { message, span, help, lacking } = problem;
+        Diagnostic { severity, message, span, help, lacking }
     }
 
     /// Adds the likely cure.

@@ -146,7 +146,8 @@ impl Description {
             if named { problem.message } else { format!("{}: {}", self.name, problem.message) };
         let help = problem.help.unwrap_or_else(|| format!("syntax: {self}"));
         let span = problem.span.unwrap_or(line.name.span);
-        Diagnostic { severity, message, span: Some(span), help: Some(help) }
+        let lacking = problem.lacking;
+        Diagnostic { severity, message, span: Some(span), help: Some(help), lacking }
     }
 }
 

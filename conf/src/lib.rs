@@ -20,6 +20,7 @@ mod directive;
 mod host;
 mod include;
 mod lines;
+mod macros;
 mod read_time;
 mod reader;
 pub mod reference;

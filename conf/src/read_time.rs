@@ -1,7 +1,7 @@
 //! # The directives that act while a configuration is read
 //!
-//! `Define` `UnDefine` `Include` `IncludeOptional` `LoadModule` `ServerRoot` `DefaultRuntimeDir` `Error`
-//! `Warning` and the sections `<IfDefine>` `<IfModule>` `<IfDirective>` `<IfSection>` `<IfFile>`
+//! `Define` `UnDefine` `Include` `IncludeOptional` `Use` `UndefMacro` `LoadModule` `ServerRoot`
+//! `DefaultRuntimeDir` `Error` `Warning` and the sections `<Macro>` `<IfDefine>` `<IfModule>` `<IfDirective>` `<IfSection>` `<IfFile>`
 //! `<IfVersion>`: what they are, and what they do to a [`Reader`].
 
 use std::io;
@@ -21,7 +21,7 @@ use crate::tree::Line;
 /// Apache's bound for files that include files.
 const INCLUDES_DEEP_MAX: usize = 128;
 /// Far beyond any real configuration; a folder that includes itself twice over would never end.
-const SOURCES_MAX: usize = 65_536;
+pub(crate) const SOURCES_MAX: usize = 65_536;
 
 const SERVER: &[Context] = &[Context::Server];
 const SERVER_AND_HOST: &[Context] = &[Context::Server, Context::VirtualHost];
@@ -96,6 +96,28 @@ pub const READ_TIME: &[Description] = &[
         EVERYWHERE,
         "Says this text when the configuration is read. Apache does not have it.",
     ),
+    row(
+        "Use",
+        "Use name [value]...",
+        NOT_HTACCESS,
+        "Reads the lines of a macro as if they stood here, every parameter replaced by the value in its \
+         place. The names of macros have no case. A macro may use others, but not itself.",
+    ),
+    row(
+        "UndefMacro",
+        "UndefMacro name",
+        NOT_HTACCESS,
+        "Forgets a macro. It is an error if there is none.",
+    ),
+    row(
+        "<Macro>",
+        "<Macro name [parameter]...>",
+        NOT_HTACCESS,
+        "Keeps the lines inside for `Use`; nothing else happens to them. A parameter is replaced \
+         wherever its name occurs, the longest first where several could be meant, so a name should \
+         begin with `$`, `%` or `@`; with `@` the value is put in quotes. A section cannot begin in a \
+         macro and end outside.",
+    ),
     section(
         "<IfDefine>",
         "<IfDefine [!]name>",
@@ -165,6 +187,8 @@ impl Reader<'_> {
             }
             "Include" => self.include_directive(row, line, false),
             "IncludeOptional" => self.include_directive(row, line, true),
+            "Use" => self.use_macro(row, line),
+            "UndefMacro" => self.undefine_macro(row, line),
             "LoadModule" => self.load_module(row, line),
             "ServerRoot" => self.server_root(row, line),
             "DefaultRuntimeDir" => {
@@ -246,7 +270,7 @@ impl Reader<'_> {
     }
 
     /// Lets `question` take the words of a read-time line. What is wrong becomes a diagnostic.
-    fn ask<V>(
+    pub(crate) fn ask<V>(
         &mut self,
         row: &'static Description,
         line: &Line,
@@ -289,13 +313,13 @@ impl Reader<'_> {
             Err(message) => {
                 let help = "IncludeOptional tolerates that nothing is there".to_string();
                 let help = Some(help).filter(|_| !optional && from.is_some());
-                self.include_error(Problem { message, span: from, help });
+                self.include_error(Problem { span: from, help, ..Problem::new(message) });
             }
         }
     }
 
     fn include_file(&mut self, path: PathBuf, from: Option<Span>, optional: bool) {
-        let problem = |message| Problem { message, span: from, help: None };
+        let problem = |message: String| Problem { span: from, ..Problem::new(message) };
         let shown = path.display();
         if self.files.contains(&path) {
             self.include_error(problem(format!("{shown} includes itself")));

@@ -3,7 +3,7 @@
 //! ```text
 //! source ──▶ logical line ──▶ ${NAME} ──▶ <Tag>: open, close, decide a condition
 //!    ▲                                └─▶ read-time directive: obey at once
-//!    └──────────── Include ─────────────┘└▶ any other: into the innermost section
+//!    └────────── Include, Use ──────────┘└▶ any other: into the innermost section
 //! ```
 //!
 //! - Parsing never fails: after a mistake the reader goes on with the likeliest meaning, so that one run
@@ -22,6 +22,7 @@ use crate::diagnostic::{Diagnostic, Problem, Severity};
 use crate::directive::Context;
 use crate::host::Host;
 use crate::lines::{HTACCESS_LINE_BYTES_MAX, LINE_BYTES_MAX, Lines, Logical, Next};
+use crate::macros::{Macros, Recording};
 use crate::read_time;
 use crate::sources::{Sources, Span};
 use crate::tree::{Line, Node, Section, Tree, Word};
@@ -114,6 +115,9 @@ pub(crate) struct Reader<'h> {
     pub(crate) files: Vec<PathBuf>,
     /// Modules that a `LoadModule` of this reading has loaded.
     pub(crate) loaded: Vec<String>,
+    pub(crate) macros: Macros,
+    /// The `<Macro>` whose lines are being kept; it ends in the source that it began in.
+    pub(crate) recording: Option<Recording>,
     errors: usize,
     /// Set when a bound is exceeded: nothing more is read.
     stopped: bool,
@@ -152,6 +156,8 @@ impl<'h> Reader<'h> {
             open: Vec::new(),
             files: Vec::new(),
             loaded: Vec::new(),
+            macros: Macros::default(),
+            recording: None,
             errors: 0,
             stopped: false,
         }
@@ -180,6 +186,9 @@ impl<'h> Reader<'h> {
                 Next::End => break,
             }
         }
+        if let Some(recording) = self.recording.take() {
+            self.error(recording.span(), "<Macro> was not closed");
+        }
         while self.open.len() > outer_sections {
             if !self.stopped {
                 self.report_unclosed();
@@ -189,6 +198,9 @@ impl<'h> Reader<'h> {
     }
 
     fn line(&mut self, line: Logical, lossy: bool, outer_sections: usize) {
+        if self.recording.is_some() {
+            return self.record(&line.text);
+        }
         if self.is_skipping() {
             // Not expanded, as in Apache: what does not count need not be defined.
             if line.text.starts_with('<') {
@@ -251,7 +263,11 @@ impl<'h> Reader<'h> {
             let (arguments, tail) = section_arguments(text, name_end, word_end);
             self.check_tail(line, name_end, word_end.max(arguments.end), tail);
             let opener = self.line_of(line, name_start..name_end, arguments, whole);
-            self.open(opener);
+            if opener.is("Macro") && !self.is_skipping() {
+                self.start_macro(opener);
+            } else {
+                self.open(opener);
+            }
         }
     }
 
@@ -413,7 +429,7 @@ impl<'h> Reader<'h> {
         self.error(span, format!("Line too long: more than {limit} bytes"));
     }
 
-    fn error(&mut self, place: impl Into<Span>, message: impl Into<String>) {
+    pub(crate) fn error(&mut self, place: impl Into<Span>, message: impl Into<String>) {
         self.report(Diagnostic::error(place, message));
     }
 

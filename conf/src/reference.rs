@@ -6,8 +6,22 @@ use std::fmt::Write as _;
 
 use crate::directive::{Contexts, Description};
 
-/// The text of the page for rows that come with the names of their modules, in any order.
-pub fn markdown<'a>(rows: impl IntoIterator<Item = (&'a str, Description)>) -> String {
+/// Directives of Apache that are refused, of one module.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// As `mod_proxy`.
+    pub module: String,
+    /// Their names, sections with brackets.
+    pub names: Vec<String>,
+    /// What to do instead: a sentence without its full stop.
+    pub advice: String,
+}
+
+/// The text of the page for rows that come with the names of their modules, in any order, and for what is refused.
+pub fn markdown<'a>(
+    rows: impl IntoIterator<Item = (&'a str, Description)>,
+    refused: &[Refused],
+) -> String {
     let mut modules: BTreeMap<&str, Vec<Description>> = BTreeMap::new();
     for (module, row) in rows {
         modules.entry(module).or_default().push(row);
@@ -21,6 +35,10 @@ pub fn markdown<'a>(rows: impl IntoIterator<Item = (&'a str, Description)>) -> S
         _ = write!(page, "\n## {module}\n");
         rows.iter().for_each(|row| write_row(&mut page, row));
     }
+    if !refused.is_empty() {
+        page.push_str(REFUSED);
+        refused.iter().for_each(|refused| write_refused(&mut page, refused));
+    }
     page
 }
 
@@ -29,8 +47,34 @@ const INTRODUCTION: &str = "\
 
 Generated from the rows beside the code that obeys them; do not edit. Names have no case. *Context* says
 where a directive may stand, *override* which class `AllowOverride` must grant before it may stand in
-`.htaccess`.
+`.htaccess`. *Support* is `full`, `partial` where the text says what is missing, or `accepted, without effect`; what is
+refused stands at the end.
 ";
+
+const REFUSED: &str = "
+## Refused
+
+What Apache has and Herdgate has not. A configuration with one of these is not used, since a line that somebody wrote
+to protect something must not be passed over; `herdgate -t --compat` lists them all, with their places.
+";
+
+fn write_refused(page: &mut String, refused: &Refused) {
+    let Refused { module, names, advice } = refused;
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    _ = write!(page, "\n### {module}\n\nInstead: {advice}.\n\n{}\n", names.join(" · "));
+}
+
+/// How far a directive does what Apache's does, as its text tells it.
+fn support(docs: &str) -> &'static str {
+    let docs = docs.to_ascii_lowercase();
+    if docs.contains("without effect") {
+        "accepted, without effect"
+    } else if docs.contains("not supported") || docs.contains("no effect yet") {
+        "partial"
+    } else {
+        "full"
+    }
+}
 
 fn write_index(page: &mut String, modules: &BTreeMap<&str, Vec<Description>>) {
     let names: BTreeSet<(String, &str)> =
@@ -51,9 +95,11 @@ fn write_row(page: &mut String, row: &Description) {
          - Syntax: `{syntax}`\n\
          - Default: {default}\n\
          - Context: {contexts}\n\
-         - Override: {overrides}\n\n\
+         - Override: {overrides}\n\
+         - Support: {support}\n\n\
          {docs}\n",
         contexts = Contexts(contexts),
+        support = support(docs),
     );
 }
 
@@ -74,23 +120,44 @@ mod tests {
 
     #[test]
     fn rows_are_sorted_and_grouped_by_module() {
-        let page = markdown([
-            ("mpm", row("Listen", None, Overrides::NONE)),
-            ("core", row("Timeout", Some("60"), Overrides::NONE)),
-            ("core", row("<Files>", None, Overrides::ALL)),
-        ]);
+        let page = markdown(
+            [
+                ("mpm", row("Listen", None, Overrides::NONE)),
+                ("core", row("Timeout", Some("60"), Overrides::NONE)),
+                ("core", row("<Files>", None, Overrides::ALL)),
+            ],
+            &[],
+        );
         let body = page.strip_prefix(INTRODUCTION).expect("the introduction comes first");
         assert_eq!(
             body,
             "\n[`<Files>`](#files) ·\n[`Listen`](#listen) ·\n[`Timeout`](#timeout)\n\
              \n## core\n\
              \n### `<Files>`\n\n- Syntax: `<Files>`\n- Default: none\n\
-             - Context: server config, .htaccess\n- Override: All\n\nWhat it does.\n\
+             - Context: server config, .htaccess\n- Override: All\n- Support: full\n\nWhat it does.\n\
              \n### `Timeout`\n\n- Syntax: `Timeout`\n- Default: `Timeout 60`\n\
-             - Context: server config, .htaccess\n- Override: not in .htaccess\n\nWhat it does.\n\
+             - Context: server config, .htaccess\n- Override: not in .htaccess\n- Support: full\n\nWhat it does.\n\
              \n## mpm\n\
              \n### `Listen`\n\n- Syntax: `Listen`\n- Default: none\n\
-             - Context: server config, .htaccess\n- Override: not in .htaccess\n\nWhat it does.\n"
+             - Context: server config, .htaccess\n- Override: not in .htaccess\n- Support: full\n\nWhat it does.\n"
         );
+    }
+
+    #[test]
+    fn what_is_refused_stands_at_the_end_with_what_to_do() {
+        let names = vec!["ProxyPass".to_string(), "<Proxy>".to_string()];
+        let refused = Refused { module: "mod_proxy".into(), names, advice: "ask another".into() };
+        let page = markdown([], &[refused]);
+        assert!(
+            page.ends_with("\n### mod_proxy\n\nInstead: ask another.\n\n`ProxyPass` · `<Proxy>`\n"),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn support_is_what_the_text_says() {
+        assert_eq!(support("It does it all."), "full");
+        assert_eq!(support("Pipes are not supported yet."), "partial");
+        assert_eq!(support("Without effect: there are no programs."), "accepted, without effect");
     }
 }

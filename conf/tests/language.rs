@@ -446,3 +446,88 @@ fn a_diagnostic_shows_its_line_with_the_include_chain() {
          included from /srv/httpd.conf:2\n"
     );
 }
+
+#[test]
+fn macros_are_read_where_they_are_used() {
+    check(
+        "<Macro Host $name $dir>\n<VirtualHost *:80>\n# no $name\nServerName $name\nDocumentRoot \"$dir\"\n\
+         </VirtualHost>\n</Macro>\nuse HOST one \"/a b\"\nUse Host two /b\nUndefMacro host",
+        "VirtualHost(*:80){ServerName(one) DocumentRoot(/a b)} \
+         VirtualHost(*:80){ServerName(two) DocumentRoot(/b)}",
+    );
+    // Only what is used is looked at; variables are those of the use.
+    check(
+        "<Macro M $x>\n<IfDefine $x>\nX ${V}\n</IfDefine>\n</Macro>\nDefine V later\nUse M COMMAND_LINE\nUse M not",
+        "X(later)",
+    );
+    // The longest name wins, nothing is replaced twice, and @ puts into quotes.
+    check(
+        "<Macro M %a @b>\nX %a@b%a\n</Macro>\nUse M @b 'say \"a b\"'",
+        "X(@b\"say|\\\"a|b\\\"\"@b)",
+    );
+    check("<Macro M @v>\nX @v\n</Macro>\nUse M 'say \"a b\"'", "X(say \"a b\")");
+    // Macros use and define macros.
+    check(
+        "<Macro A $x>\nX $x\n</Macro>\n<Macro B $y>\nUse A $y\n<Macro C>\nY $y\n</Macro>\n</Macro>\n\
+         Use B 1\nUse C",
+        "X(1) Y(1)",
+    );
+    check("<IfDefine NO>\n<Macro M>\nError x\n</Macro>\n</IfDefine>\nX", "X()");
+}
+
+#[test]
+fn mistakes_in_macros_show_the_line_as_it_came_out() {
+    let reading = read_text("<Macro M $x>\nDefine $x:y\n</Macro>\n\nUse M a\n");
+    let rendered: String =
+        reading.diagnostics.iter().map(|each| each.render(&reading.sources)).collect();
+    let source = "macro 'm' (defined on line 1 of \"/srv/httpd.conf\") used on line 5 of \"/srv/httpd.conf\"";
+    assert_eq!(
+        rendered,
+        format!(
+            "{source}:1:8: Define: a name cannot contain ':'\n    Define a:y\n           ^^^   \
+             syntax: Define name [value] (server config, virtual host, directory)\n    \
+             included from /srv/httpd.conf:5\n"
+        )
+    );
+}
+
+#[test]
+fn mistakes_about_macros() {
+    check_wrong("Use M", "", &["1:5: Use: macro 'M' undefined"]);
+    check_wrong("UndefMacro M", "", &["1:12: UndefMacro: cannot remove undefined macro 'M'"]);
+    check_wrong("<Macro M>\nX\n", "", &["1:1: <Macro> was not closed"]);
+    check_wrong(
+        "<Macro M $x $x>\nX $x\n</Macro>\nUse M 1 1",
+        "",
+        &["1:13: <Macro>: macro 'M' has parameter '$x' twice", "4:5: Use: macro 'M' undefined"],
+    );
+    check_wrong(
+        "<Macro M $x>\nX $x\nUse m $x\n</Macro>\nUse M 1\nUse M",
+        "X(1)",
+        &[
+            "macro 'm' (defined on line 1 of \"/srv/httpd.conf\") used on line 5 of \"/srv/httpd.conf\":2:5: \
+             Use: recursive use of macro 'm' is invalid",
+            "6:5: Use: macro 'm' (defined on line 1 of \"/srv/httpd.conf\") used with 0 arguments instead of 1",
+        ],
+    );
+    check_wrong(
+        "<Macro M>\n</Macro>\n<Macro m x $x xy>\nX $x\n</Macro>",
+        "",
+        &[
+            "1:8: warning: macro 'm' has no lines",
+            "3:10: warning: macro 'm': every 'x' in its lines is replaced, also within words",
+            "3:10: warning: macro 'm': 'x' is the beginning of 'xy', which is replaced first",
+            "3:15: warning: macro 'm': every 'xy' in its lines is replaced, also within words",
+            "3:15: warning: macro 'm' does not use parameter 'xy'",
+            "3:8: warning: macro 'm' is defined again, it was defined on line 1 of \"/srv/httpd.conf\"",
+        ],
+    );
+    check_wrong(
+        "<Macro M>\n<A>\n</Macro>\n<A>\nUse M\n</A>",
+        "A(){A(){}}",
+        &[
+            "macro 'm' (defined on line 1 of \"/srv/httpd.conf\") used on line 5 of \"/srv/httpd.conf\":1:1: \
+         <A> was not closed",
+        ],
+    );
+}
