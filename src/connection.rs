@@ -470,8 +470,10 @@ impl WebConnection {
         )
     }
 
+    /// `KeepAliveTimeout`: that of the host, or as in Apache the first one's of the address; if the host says nothing.
     fn idle_time(&self, response: &Response) -> Duration {
-        self.server.config.hosts[response.host].settings.core.keep_alive_timeout()
+        let own = self.server.config.hosts[response.host].settings.core.own_keep_alive_timeout();
+        own.unwrap_or_else(|| self.first_host().settings.core.keep_alive_timeout())
     }
 }
 

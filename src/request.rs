@@ -173,9 +173,6 @@ pub(crate) struct Elsewhere {
     pub(crate) query: Option<Vec<u8>>,
 }
 
-/// `LimitInternalRecursion`: internal redirects of one request.
-const INTERNAL_REDIRECTS_MAX: u32 = 10;
-
 /// What one request is about, and how far it has come.
 pub(crate) struct Request<'r> {
     pub(crate) server: &'r Server,
@@ -219,7 +216,11 @@ impl<'r> Request<'r> {
         access: Access,
     ) -> Request<'r> {
         let name = head.host().map(|host| host.name.as_bytes());
-        let (host, settings) = server.config.host_for(client.local_or_unspecified(), name);
+        let local = client.local_or_unspecified();
+        let (host, settings) = match name {
+            Some(_) => server.config.host_for(local, name),
+            None => server.config.host_by_path(local, head.path()),
+        };
         Request {
             server,
             client,
@@ -259,6 +260,7 @@ impl<'r> Request<'r> {
 
     fn answer(&mut self) -> Result<Response, Stop> {
         self.check_expectation()?;
+        self.check_host()?;
         match self.head.target() {
             Target::Asterisk => return Ok(methods::options_of_server(self)),
             Target::Authority(_) => return Err(Refusal::stop(Status::BAD_REQUEST)), // We are no proxy.
@@ -274,7 +276,8 @@ impl<'r> Request<'r> {
     /// Runs the phases for a path, and again wherever an internal redirect leads.
     fn run(&mut self, path: Vec<u8>) -> Result<Response, Stop> {
         let mut path = path;
-        for _ in 0..=INTERNAL_REDIRECTS_MAX {
+        let redirects_max = self.host().settings.core.internal_recursion().redirects_max;
+        for _ in 0..=redirects_max {
             match self.phases(path) {
                 Err(Stop::Elsewhere(there)) => {
                     self.trace(
@@ -283,7 +286,7 @@ impl<'r> Request<'r> {
                     );
                     self.env = std::mem::take(&mut self.env).redirected();
                     self.env.set("REDIRECT_STATUS", *b"200");
-                    self.env.set("REDIRECT_URL", self.place.path.as_slice());
+                    self.env.set("REDIRECT_URL", self.redirect_url(&self.place.path));
                     self.query = there.query.map(Cow::Owned);
                     path = there.path;
                 }
@@ -291,7 +294,7 @@ impl<'r> Request<'r> {
             }
         }
         self.log(Level::Error, "core").say(format_args!(
-            "AH00124: Request exceeded the limit of {INTERNAL_REDIRECTS_MAX} internal redirects due to probable \
+            "AH00124: Request exceeded the limit of {redirects_max} internal redirects due to probable \
              configuration error. Use 'LimitInternalRecursion' to increase the limit if necessary. Use 'LogLevel debug' \
              to get a backtrace."
         ));

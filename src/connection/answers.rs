@@ -200,6 +200,7 @@ impl WebConnection {
                 .map_or(80, Into::into),
             file: response.file.as_deref(),
             handler: response.handler,
+            env: Some(&response.env),
             request_fields: match (&response.request_fields, head) {
                 (Some(edited), _) => edited,
                 (None, Some(head)) => head,
@@ -215,6 +216,7 @@ impl WebConnection {
         let framing = head.map_or(Framing::None, Head::framing);
         let too_long = matches!(framing, Framing::Length(bytes) if bytes > DISCARD_BYTES_MAX);
         let settings = &self.server.config.hosts[response.host].settings.core;
+        let idle = self.idle_time(response);
         let exchange = Exchange {
             version: head.map_or(Version::Http10, Head::version),
             wish: head.map_or(Wish::Unsaid, Head::wish),
@@ -228,8 +230,8 @@ impl WebConnection {
             kept_so_far: self.kept,
         };
         let keep_alive = KeepAliveSettings {
-            enabled: settings.keep_alive(),
-            timeout_secs: rounded_up(settings.keep_alive_timeout()),
+            enabled: settings.keep_alive() && !idle.is_zero(),
+            timeout_secs: rounded_up(idle),
             requests_max: settings.keep_alive_requests_max(),
         };
         keepalive::decide(&keep_alive, &exchange)

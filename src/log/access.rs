@@ -11,6 +11,7 @@
 use super::clock::{LogClock, Moment};
 use crate::http::escape::push_log;
 use crate::http::head::Head;
+use crate::request::Env;
 use smallvec::SmallVec;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -99,6 +100,8 @@ pub struct Record<'r> {
     pub file: Option<&'r [u8]>,
     /// Who made the response.
     pub handler: Option<&'r str>,
+    /// The request's variables.
+    pub env: Option<&'r Env>,
     /// The request's fields.
     pub request_fields: &'r dyn Fields,
     /// The response's fields.
@@ -130,6 +133,7 @@ impl Default for Record<'_> {
             server_port: 80,
             file: None,
             handler: None,
+            env: None,
             request_fields: &NoFields,
             response_fields: &NoFields,
         }
@@ -177,6 +181,7 @@ enum What {
     BytesBoth,
     Cookie(String),
     Duration(Unit),
+    Env(String),
     File,
     Protocol,
     Method,
@@ -350,7 +355,8 @@ impl What {
             b'B' => What::BodyBytes { zero_as_dash: false },
             b'C' => What::Cookie(named()),
             b'D' => What::Duration(Unit::Microseconds),
-            b'e' | b'l' | b'L' | b'n' => What::Absent,
+            b'e' => What::Env(named()),
+            b'l' | b'L' | b'n' => What::Absent,
             b'f' => What::File,
             b'H' => What::Protocol,
             b'i' => What::RequestField(named()),
@@ -452,6 +458,7 @@ impl What {
             What::BytesBoth => decimal(line, record.bytes_in + record.bytes_out),
             What::Cookie(name) => foreign(line, cookie(record.request_fields, name)),
             What::Duration(unit) => duration(line, record.duration, *unit),
+            What::Env(name) => foreign(line, record.env.and_then(|env| env.get(name))),
             What::File => foreign(line, record.file),
             What::Protocol => foreign(line, Some(record.protocol.as_bytes())),
             What::Method => foreign(line, Some(record.method)),

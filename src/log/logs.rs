@@ -14,6 +14,7 @@ use super::error::ErrorLog;
 use super::file::{LogBatch, LogFile, LogId, LogNews};
 use crate::config::{Config, Host};
 use crate::modules::core::{Level, LogTarget};
+use crate::modules::log_config::Only;
 use crate::route::hosts::{HostIndex, MAIN};
 
 /// The open logs of one generation.
@@ -29,7 +30,14 @@ pub struct Logs {
 #[derive(Debug)]
 struct HostLogs {
     error: ErrorLog,
-    access: Vec<(LogId, Arc<Format>)>,
+    access: Vec<AccessLog>,
+}
+
+#[derive(Debug)]
+struct AccessLog {
+    file: LogId,
+    format: Arc<Format>,
+    only: Option<Only>,
 }
 
 /// A log that cannot be opened.
@@ -72,7 +80,7 @@ impl Logs {
         &self.hosts[host].error
     }
 
-    /// Adds a request's line to each access log of the host that answered.
+    /// Adds a request's line to each access log of the host that answered and that tells of it.
     pub fn record(
         &self,
         host: HostIndex,
@@ -80,8 +88,10 @@ impl Logs {
         batch: &mut LogBatch,
         clock: &mut LogClock,
     ) {
-        for (log, format) in &self.hosts[host].access {
-            format.write(batch.line(*log), record, clock);
+        for log in &self.hosts[host].access {
+            if log.only.as_ref().is_none_or(|only| record.is_one_of(only)) {
+                log.format.write(batch.line(log.file), record, clock);
+            }
         }
     }
 
@@ -118,8 +128,8 @@ impl Opening {
         let LogTarget::File(path) = &host.error_log;
         let LogId(error) = self.open(path)?;
         let access = host.access_logs.iter().map(|log| {
-            let opened = self.open(&log.path)?;
-            Ok((opened, Arc::clone(&log.format)))
+            let file = self.open(&log.path)?;
+            Ok(AccessLog { file, format: Arc::clone(&log.format), only: log.only.clone() })
         });
         let access = access.collect::<Result<_, _>>()?;
         let levels = host.base().core.log_levels().clone();

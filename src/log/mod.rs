@@ -10,6 +10,7 @@
 
 pub mod access;
 pub mod clock;
+mod condition;
 pub mod error;
 pub mod file;
 pub mod logs;

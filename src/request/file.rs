@@ -14,7 +14,7 @@ use crate::http::date;
 use crate::http::etag::{ETag, FileFacts, FileTagParts};
 use crate::http::field::Known;
 use crate::http::method::Method;
-use crate::http::range::{self, ByteRange, RangeLimits, Ranges};
+use crate::http::range::{self, ByteRange, Ranges};
 use crate::http::status::Status;
 use crate::log::{Level, Quoted};
 use crate::modules::core::EtagParts;
@@ -143,7 +143,7 @@ impl Request<'_> {
             }
             _ => return Ok(None),
         };
-        match range::parse(wanted, facts.size, &RangeLimits::default()) {
+        match range::parse(wanted, facts.size, &self.place.settings.core.range_limits()) {
             Ranges::Whole | Ranges::Multiple(_) => Ok(None),
             Ranges::Single(part) => Ok(Some(part)),
             Ranges::Unsatisfiable => {
@@ -168,6 +168,8 @@ struct Facts {
     /// When it last changed, but never later than now: a date in the future would hide the next change.
     modified_secs: i64,
     etag: Option<ETag>,
+    /// Parts of it may be had.
+    has_parts: bool,
 }
 
 impl Facts {
@@ -185,6 +187,7 @@ impl Facts {
             size: stat.size,
             modified_secs: secs.min(request.now.secs),
             etag: ETag::of_file(&facts, parts, now_us),
+            has_parts: request.place.settings.core.range_limits().ranges_max != Some(0),
         }
     }
 
@@ -202,7 +205,7 @@ impl Facts {
         if let Some(etag) = &self.etag {
             fields.push("ETag", etag.as_bytes());
         }
-        fields.push("Accept-Ranges", b"bytes");
+        fields.push("Accept-Ranges", if self.has_parts { b"bytes" } else { b"none" });
         fields
     }
 }

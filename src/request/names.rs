@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{Client, Request};
+use super::{Client, Refusal, Request, Stop};
 use crate::config::{DirSettings, Host};
 use crate::http::head::Head;
+use crate::http::status::Status;
+use crate::log::{Level, Quoted};
 use crate::modules::core::CanonicalName;
 
 /// The port of a URL that names none.
@@ -68,6 +70,29 @@ impl fmt::Display for Names<'_> {
 }
 
 impl Request<'_> {
+    /// `StrictHostCheck`: the name that the client asks for must be one of the host's.
+    pub(super) fn check_host(&self) -> Result<(), Stop> {
+        let core = &self.host().settings.core;
+        match self.head.host() {
+            Some(asked) if core.strict_host_check() && !core.is_called(asked.name) => {
+                self.log(Level::Error, "core").say(format_args!(
+                    "AH02417: Hostname {} provided in the request does not match any ServerName or ServerAlias",
+                    Quoted(asked.name.as_bytes())
+                ));
+                Err(Refusal::stop(Status::BAD_REQUEST))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What REDIRECT_URL is, after a redirect from `path`: see `QualifyRedirectURL`.
+    pub(super) fn redirect_url(&self, path: &[u8]) -> Vec<u8> {
+        if !self.place.settings.core.qualify_redirect_url() {
+            return path.to_vec();
+        }
+        [self.names().to_string().as_bytes(), path].concat()
+    }
+
     pub(super) fn names(&self) -> Names<'_> {
         Names::of(self.host(), &self.place.settings, Some(self.head), self.client)
     }

@@ -123,7 +123,7 @@ impl Request<'_> {
         self.query = None;
         self.env = std::mem::take(&mut self.env).redirected();
         self.env.set("REDIRECT_STATUS", refusal.status.code().to_string());
-        self.env.set("REDIRECT_URL", asked.path.as_slice());
+        self.env.set("REDIRECT_URL", self.redirect_url(&asked.path));
         let path = path.split_once('?').map_or(path, |(path, _)| path);
         match self.normalise(path.as_bytes()).and_then(|path| self.run(path)) {
             Ok(mut response) => {

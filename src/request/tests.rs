@@ -10,6 +10,8 @@ use crate::files::content;
 use crate::http::head::{HeadLimits, Parse, parse};
 use crate::response::Body;
 
+mod limits;
+
 /// A served folder, its configuration and its error log.
 struct Site {
     folder: tempfile::TempDir,

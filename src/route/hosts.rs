@@ -88,7 +88,12 @@ impl HostTable {
 
     /// The host whose limits hold before the name is known: the first one of the address.
     pub fn first(&self, local: SocketAddr) -> HostIndex {
-        self.group(local).and_then(|group| group.hosts.first().copied()).unwrap_or(MAIN)
+        self.members(local).first().copied().unwrap_or(MAIN)
+    }
+
+    /// The hosts of the address, in file order; none if it is the main server's.
+    pub fn members(&self, local: SocketAddr) -> &[HostIndex] {
+        self.group(local).map_or(&[], |group| &group.hosts)
     }
 
     /// Whether a host for `local` has this name, as [`select`](Self::select) sees it.

@@ -40,6 +40,34 @@ on_every_mpm!(
     }
 );
 
+on_every_mpm!(
+    a_log_tells_only_of_the_requests_that_its_condition_names,
+    |site| {
+        site.file("a.txt", "1").conf(
+        "SetEnvIf Request_URI a not=page\n\
+         CustomLog logs/with_log \"%U %{not}e\" env=not\n\
+         CustomLog logs/without_log %U env=!not\n\
+         CustomLog logs/missing_log %U \"expr=%{REQUEST_STATUS} -eq 404 && %{REQUEST_METHOD} == 'GET'\"\n\
+         GlobalLog logs/global_log %U"
+    )
+    },
+    |server| {
+        for path in ["/a.txt", "/index.html", "/lost"] {
+            server.get(path);
+        }
+        wait_until("all lines", || server.text("logs/global_log").lines().count() == 3);
+        let lines = |name: &str| {
+            let text = server.text(name);
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines.join(" ")
+        };
+        assert_eq!(lines("logs/with_log"), "/a.txt page");
+        assert_eq!(lines("logs/without_log"), "/index.html /lost");
+        assert_eq!(lines("logs/missing_log"), "/lost");
+    }
+);
+
 on_every_mpm!(a_control_byte_never_reaches_the_log_as_it_is, |server| {
     server.get_with("/index.html", &["User-Agent: tab\there \u{e9}"]);
     let line = server.wait_for_access("tab");

@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use herdgate_conf::{Args, Directive, Overrides, Problem, Word};
+use herdgate_conf::{Args, Context, Directive, Overrides, Problem, Word};
 
+use super::idle;
 use super::log_level::LogLevels;
 use super::options::{self, Options};
 use super::overrides::{self, AllowOverride, Permit};
 use crate::config::DirSettings;
+use crate::http::range::RangeLimits;
 use crate::modules::change::Change;
 use crate::modules::{DIRECTORY, EVERYWHERE, HOST_AND_SECTION, SECTION};
 
@@ -33,6 +35,16 @@ pub struct Directory {
     hidden_files: Option<HiddenFiles>,
     allow_override: Option<AllowOverride>,
     allow_override_list: Option<Arc<[String]>>,
+    ranges: Ranges,
+    qualify_redirect_url: Option<bool>,
+}
+
+/// `MaxRanges` and its kind: `None` until a line sets it, then a number or no limit.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ranges {
+    ranges: Option<Option<usize>>,
+    overlaps: Option<Option<usize>>,
+    reversals: Option<Option<usize>>,
 }
 
 /// Whether a URL may go on behind the name of a file.
@@ -187,6 +199,21 @@ impl Directory {
         self.hidden_files.unwrap_or(HiddenFiles::Show)
     }
 
+    /// `MaxRanges`, `MaxRangeOverlaps` and `MaxRangeReversals`
+    pub fn range_limits(&self) -> RangeLimits {
+        let default = RangeLimits::default();
+        RangeLimits {
+            ranges_max: self.ranges.ranges.unwrap_or(default.ranges_max),
+            overlaps_max: self.ranges.overlaps.unwrap_or(default.overlaps_max),
+            reversals_max: self.ranges.reversals.unwrap_or(default.reversals_max),
+        }
+    }
+
+    /// `QualifyRedirectURL`
+    pub fn qualify_redirect_url(&self) -> bool {
+        self.qualify_redirect_url.unwrap_or(false)
+    }
+
     /// `AllowOverride` and `AllowOverrideList`: puts what is written here into a permit.
     pub fn permit(&self, permit: &mut Permit) {
         if let Some(allowed) = self.allow_override {
@@ -222,11 +249,26 @@ impl Directory {
                 .allow_override_list
                 .clone()
                 .or_else(|| self.allow_override_list.clone()),
+            ranges: Ranges {
+                ranges: inner.ranges.ranges.or(self.ranges.ranges),
+                overlaps: inner.ranges.overlaps.or(self.ranges.overlaps),
+                reversals: inner.ranges.reversals.or(self.ranges.reversals),
+            },
+            qualify_redirect_url: inner.qualify_redirect_url.or(self.qualify_redirect_url),
         }
     }
 }
 
 pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
+    idle::CGI_MAP_EXTENSION,
+    idle::CGI_PASS_AUTH,
+    idle::CGI_VAR,
+    idle::CONTENT_DIGEST,
+    idle::LIMIT_XML_REQUEST_BODY,
+    idle::READ_BUFFER_SIZE,
+    idle::RLIMIT_CPU,
+    idle::RLIMIT_MEM,
+    idle::RLIMIT_NPROC,
     Directive {
         name: "Options",
         syntax: "Options [+|-]option...",
@@ -321,7 +363,10 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
             settings.core.canonical_name = Some(match word.text.to_ascii_lowercase().as_str() {
                 "on" => CanonicalName::On,
                 "off" => CanonicalName::Off,
-                "dns" => return Err(Problem::at(word, "DNS is not supported yet")),
+                "dns" => {
+                    return Err(Problem::lacking(word, "DNS is not supported yet")
+                        .help("On, with a ServerName in each virtual host"));
+                }
                 _ => return Err(Problem::at(word, "UseCanonicalName must be On or Off")),
             });
             Ok(())
@@ -411,6 +456,13 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
                default-handler, which sends the file as it is. None takes back what an outer section has set.",
         apply: |settings, args| {
             let name = args.word()?.to_ascii_lowercase();
+            if args.context() != Context::Htaccess
+                && let Some(help) = runs_a_program(&name)
+            {
+                let message =
+                    format!("{name} would be a program, and its text would be sent instead");
+                return Err(Problem::lacking(args.at(), message).help(help));
+            }
             settings.core.handler = Some(Some(name).filter(|name| name != "none"));
             Ok(())
         },
@@ -486,6 +538,58 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         },
     },
     Directive {
+        name: "MaxRanges",
+        syntax: "MaxRanges default|unlimited|none|number",
+        default: Some("200"),
+        contexts: HOST_AND_SECTION,
+        overrides: Overrides::NONE,
+        docs: "How many parts of a file one request may ask for; who asks for more gets all of it. With none, nobody \
+               gets a part, and Accept-Ranges says so.",
+        apply: |settings, args| {
+            settings.core.ranges.ranges =
+                Some(range_limit(args, RangeLimits::default().ranges_max)?);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "MaxRangeOverlaps",
+        syntax: "MaxRangeOverlaps default|unlimited|none|number",
+        default: Some("20"),
+        contexts: HOST_AND_SECTION,
+        overrides: Overrides::NONE,
+        docs: "How many of the parts may overlap others; who asks for more gets all of the file.",
+        apply: |settings, args| {
+            settings.core.ranges.overlaps =
+                Some(range_limit(args, RangeLimits::default().overlaps_max)?);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "MaxRangeReversals",
+        syntax: "MaxRangeReversals default|unlimited|none|number",
+        default: Some("20"),
+        contexts: HOST_AND_SECTION,
+        overrides: Overrides::NONE,
+        docs: "How many of the parts may lie before the one that they follow; who asks for more gets all of the file.",
+        apply: |settings, args| {
+            settings.core.ranges.reversals =
+                Some(range_limit(args, RangeLimits::default().reversals_max)?);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "QualifyRedirectURL",
+        syntax: "QualifyRedirectURL On|Off",
+        default: Some("Off"),
+        contexts: HOST_AND_SECTION,
+        overrides: Overrides::FILE_INFO,
+        docs: "Whether the variable REDIRECT_URL, which an internal redirect leaves, has scheme and host.",
+        apply: |settings, args| {
+            settings.core.qualify_redirect_url = Some(args.flag()?);
+            Ok(())
+        },
+    },
+    Directive {
         name: "LogLevel",
         syntax: "LogLevel [module:]level...",
         default: Some("warn"),
@@ -512,6 +616,17 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         },
     },
 ];
+
+/// What to do about a handler that stands for a program, which is not here to read its own source.
+fn runs_a_program(handler: &str) -> Option<&'static str> {
+    let is_program = ["cgi-script", "fcgid-script", "perl-script", "wsgi-script", "server-parsed"]
+        .contains(&handler)
+        || ["application/x-httpd-php", "php-script", "php5-script", "php7-script", "proxy:"]
+            .iter()
+            .any(|beginning| handler.starts_with(beginning));
+    is_program
+        .then_some("let a proxy before Herdgate send these URLs to a server that runs the program")
+}
 
 /// A status that can have a document: any redirect or error that HTTP defines.
 fn error_status(args: &mut Args<'_>) -> Result<u16, Problem> {
@@ -556,6 +671,23 @@ fn is_url(text: &str) -> bool {
     })
 }
 
+/// `default`, `unlimited`, `none` or a number.
+fn range_limit(args: &mut Args<'_>, default: Option<usize>) -> Result<Option<usize>, Problem> {
+    let word = args.required()?;
+    match word.text.to_ascii_lowercase().as_str() {
+        "default" => Ok(default),
+        "unlimited" => Ok(None),
+        "none" => Ok(Some(0)),
+        number => match number.parse() {
+            Ok(number) if number > 0 => Ok(Some(number)),
+            _ => Err(Problem::at(
+                word,
+                "requires 'none', 'default', 'unlimited' or a positive integer",
+            )),
+        },
+    }
+}
+
 fn etag_change(args: &mut Args<'_>) -> Result<Change, Problem> {
     let first = args.required()?;
     let mut change = etag_word(first)?;
@@ -583,7 +715,10 @@ fn etag_word(word: &Word) -> Result<Change, Problem> {
         "size" => EtagParts::SIZE,
         "all" => EtagParts::ALL,
         "none" => EtagParts::NONE,
-        "digest" => return Err(Problem::at(word, "Digest is not supported yet")),
+        "digest" => {
+            return Err(Problem::lacking(word, "Digest is not supported yet")
+                .help("MTime Size, which every copy of the tree has if its times are kept"));
+        }
         _ => {
             return Err(Problem::at(
                 word,

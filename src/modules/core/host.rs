@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use herdgate_conf::{Args, Directive, Overrides, Problem, Span, TimeUnit, Word};
 
+use super::idle;
 use crate::config::HostSettings;
 use crate::modules::{HOST, HOST_ONLY};
 use crate::route::alias::lexical;
+use crate::route::pattern::{self, Slash};
 use crate::route::url::{AllowEncodedSlashes, MergeSlashes};
 
 /// Settings of one virtual host.
@@ -25,6 +27,8 @@ pub struct Host {
     timeout: Option<Duration>,
     keep_alive: Option<bool>,
     keep_alive_timeout: Option<Duration>,
+    /// The same, not inherited.
+    own_keep_alive_timeout: Option<Duration>,
     keep_alive_requests_max: Option<u32>,
     error_log: Option<(LogTarget, Span)>,
     limits: RawLimits,
@@ -32,6 +36,9 @@ pub struct Host {
     encoded_slashes: Option<AllowEncodedSlashes>,
     trace: Option<Trace>,
     access_file_names: Option<Vec<String>>,
+    internal_recursion: Option<Recursion>,
+    server_path: Option<String>,
+    strict_host_check: Option<bool>,
 }
 
 /// What `ServerName` says.
@@ -68,6 +75,15 @@ struct RawLimits {
     line: Option<usize>,
     field_size: Option<usize>,
     fields: Option<usize>,
+}
+
+/// `LimitInternalRecursion`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recursion {
+    /// Internal redirects of one request.
+    pub redirects_max: u32,
+    /// Requests that wait for each other.
+    pub subrequests_max: u32,
 }
 
 /// What TRACE is answered.
@@ -161,6 +177,36 @@ impl Host {
         self.trace.unwrap_or(Trace::On)
     }
 
+    /// `LimitInternalRecursion`
+    pub fn internal_recursion(&self) -> Recursion {
+        self.internal_recursion.unwrap_or(Recursion { redirects_max: 10, subrequests_max: 10 })
+    }
+
+    /// Whether `ServerPath` leads here: for clients that name no host.
+    pub fn has_path(&self, path: &[u8]) -> bool {
+        let rest = self.server_path.as_ref().and_then(|own| path.strip_prefix(own.as_bytes()));
+        let ends_in_slash = self.server_path.as_ref().is_some_and(|own| own.ends_with('/'));
+        rest.is_some_and(|rest| ends_in_slash || rest.is_empty() || rest.starts_with(b"/"))
+    }
+
+    /// `StrictHostCheck`
+    pub fn strict_host_check(&self) -> bool {
+        self.strict_host_check.unwrap_or(false)
+    }
+
+    /// Whether `ServerName` or `ServerAlias` has this name, which comes in any case and without a port.
+    pub fn is_called(&self, name: &str) -> bool {
+        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        let is_alias =
+            |alias: &String| pattern::matches(alias.as_bytes(), name.as_bytes(), Slash::IsOrdinary);
+        self.name.as_ref().is_some_and(|own| own.host == name) || self.aliases.iter().any(is_alias)
+    }
+
+    /// `KeepAliveTimeout`, if this host sets one itself.
+    pub fn own_keep_alive_timeout(&self) -> Option<Duration> {
+        self.own_keep_alive_timeout
+    }
+
     /// `AccessFileName`: the first of these that a folder holds is its `.htaccess` file.
     pub fn access_file_names(&self) -> impl Iterator<Item = &str> {
         let names = self.access_file_names.as_deref();
@@ -180,6 +226,7 @@ impl Host {
             timeout: inner.timeout.or(self.timeout),
             keep_alive: inner.keep_alive.or(self.keep_alive),
             keep_alive_timeout: inner.keep_alive_timeout.or(self.keep_alive_timeout),
+            own_keep_alive_timeout: inner.own_keep_alive_timeout,
             keep_alive_requests_max: inner.keep_alive_requests_max.or(self.keep_alive_requests_max),
             error_log: inner.error_log.clone().or_else(|| self.error_log.clone()),
             limits: RawLimits {
@@ -195,6 +242,9 @@ impl Host {
             // Alone among these, not inherited: each host says itself that its paths may hold
             // slashes.
             encoded_slashes: inner.encoded_slashes,
+            internal_recursion: inner.internal_recursion.or(self.internal_recursion),
+            server_path: inner.server_path.clone(),
+            strict_host_check: inner.strict_host_check.or(self.strict_host_check),
             trace: inner.trace.or(self.trace),
         }
     }
@@ -212,6 +262,13 @@ impl fmt::Display for ServerName {
 }
 
 pub(super) const DIRECTIVES: &[Directive<HostSettings>] = &[
+    idle::FLUSH_MAX_PIPELINED,
+    idle::FLUSH_MAX_THRESHOLD,
+    idle::HTTP_PROTOCOL_OPTIONS,
+    idle::MERGE_TRAILERS,
+    idle::PROTOCOL,
+    idle::PROTOCOLS,
+    idle::PROTOCOLS_HONOR_ORDER,
     Directive {
         name: "ServerName",
         syntax: "ServerName [scheme://]host[:port]",
@@ -313,9 +370,12 @@ pub(super) const DIRECTIVES: &[Directive<HostSettings>] = &[
         default: Some("5"),
         contexts: HOST,
         overrides: Overrides::NONE,
-        docs: "How long an idle connection is kept for the next request. 0 keeps none.",
+        docs: "How long an idle connection is kept for the next request. 0 keeps none. A virtual host without a line \
+               of its own has the time of the first host at its address.",
         apply: |settings, args| {
-            settings.core.keep_alive_timeout = Some(args.duration(TimeUnit::Seconds)?);
+            let timeout = args.duration(TimeUnit::Seconds)?;
+            settings.core.keep_alive_timeout = Some(timeout);
+            settings.core.own_keep_alive_timeout = Some(timeout);
             Ok(())
         },
     },
@@ -414,6 +474,51 @@ pub(super) const DIRECTIVES: &[Directive<HostSettings>] = &[
         },
     },
     Directive {
+        name: "LimitInternalRecursion",
+        syntax: "LimitInternalRecursion redirects [subrequests]",
+        default: Some("10"),
+        contexts: HOST,
+        overrides: Overrides::NONE,
+        docs: "How many internal redirects one request may make, and how many requests may wait for each other, before \
+               it is answered 500: a loop ends there.",
+        apply: |settings, args| {
+            let redirects_max = whole(args, 1, u32::MAX)?;
+            let subrequests_max =
+                if args.peek().is_some() { whole(args, 1, u32::MAX)? } else { redirects_max };
+            if redirects_max < 4 {
+                let message =
+                    "Limiting internal redirects to very low numbers may break normal requests.";
+                args.warn(Problem::new(message));
+            }
+            settings.core.internal_recursion = Some(Recursion { redirects_max, subrequests_max });
+            Ok(())
+        },
+    },
+    Directive {
+        name: "ServerPath",
+        syntax: "ServerPath URL-path",
+        default: None,
+        contexts: HOST_ONLY,
+        overrides: Overrides::NONE,
+        docs: "The beginning of paths by which a client that names no host asks for this one among those of the address.",
+        apply: |settings, args| {
+            settings.core.server_path = Some(args.word()?.to_string());
+            Ok(())
+        },
+    },
+    Directive {
+        name: "StrictHostCheck",
+        syntax: "StrictHostCheck On|Off",
+        default: Some("Off"),
+        contexts: HOST,
+        overrides: Overrides::NONE,
+        docs: "Whether a request for a name that the host has neither as ServerName nor as ServerAlias is answered 400.",
+        apply: |settings, args| {
+            settings.core.strict_host_check = Some(args.flag()?);
+            Ok(())
+        },
+    },
+    Directive {
         name: "TraceEnable",
         syntax: "TraceEnable On|Off|Extended",
         default: Some("On"),
@@ -466,14 +571,18 @@ fn server_name(word: &Word) -> Result<ServerName, Problem> {
     Ok(ServerName { scheme, host, port: port.transpose()? })
 }
 
+/// What to do without programs that logs are piped to.
+pub(crate) const NAME_A_FILE: &str =
+    "name a file; logrotate can move it, and herdgate -k graceful opens it anew";
+
 fn log_target(args: &mut Args<'_>) -> Result<LogTarget, Problem> {
     let word = args.required()?;
     let name = word.text.as_str();
     if name.starts_with('|') {
-        return Err(Problem::at(word, "piped logs are not supported yet").help("name a file"));
+        return Err(Problem::lacking(word, "piped logs are not supported yet").help(NAME_A_FILE));
     }
     if name == "syslog" || name.starts_with("syslog:") {
-        return Err(Problem::at(word, "syslog is not supported yet").help("name a file"));
+        return Err(Problem::lacking(word, "syslog is not supported yet").help(NAME_A_FILE));
     }
     Ok(LogTarget::File(args.base().join(name)))
 }

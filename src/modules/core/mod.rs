@@ -6,6 +6,7 @@
 //! directory.rs   one section            ErrorDocument, FileETag, EnableSendfile, …
 //!                                       options.rs: Options; overrides.rs: AllowOverride;
 //!                                       log_level.rs: LogLevel
+//! idle.rs        what is checked and changes nothing
 //! ```
 //!
 //! A directive lives in the smallest of the three that Apache's manual lets it stand in: what a
@@ -13,6 +14,7 @@
 
 mod directory;
 mod host;
+mod idle;
 mod log_level;
 mod options;
 mod overrides;
@@ -21,7 +23,8 @@ mod server;
 pub use directory::{
     AcceptPathInfo, CanonicalName, Directory, ErrorDocument, EtagParts, HiddenFiles, Signature,
 };
-pub use host::{Host, Limits, LogTarget, ServerName, Trace};
+pub(crate) use host::NAME_A_FILE;
+pub use host::{Host, Limits, LogTarget, Recursion, ServerName, Trace};
 pub use log_level::{Level, LogLevels};
 pub use options::Options;
 pub use overrides::{AllowOverride, Permit};

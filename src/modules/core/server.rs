@@ -2,6 +2,7 @@
 
 use herdgate_conf::{Directive, Overrides};
 
+use super::idle;
 use crate::config::ServerSettings;
 use crate::modules::SERVER;
 
@@ -42,6 +43,10 @@ impl Server {
 }
 
 pub(super) const DIRECTIVES: &[Directive<ServerSettings>] = &[
+    idle::ENABLE_EXCEPTION_HOOK,
+    idle::NAME_VIRTUAL_HOST,
+    idle::REGEX_DEFAULT_OPTIONS,
+    idle::REGISTER_HTTP_METHOD,
     Directive {
         name: "ServerTokens",
         syntax: "ServerTokens Full|OS|Minimal|Minor|Major|Prod",
