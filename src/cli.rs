@@ -124,6 +124,9 @@ struct Httpd {
     /// Check the configuration, show all mistakes at once
     #[arg(short = 't')]
     check: bool,
+    /// With -t: list what Apache has and Herdgate has not, and what to do about it
+    #[arg(long, requires = "check")]
+    compat: bool,
     /// As -t, without looking for document roots
     #[arg(short = 'T')]
     check_quickly: bool,
@@ -212,7 +215,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, Usag
     // As in httpd: who asks to be shown something starts nothing.
     let shows = start.source.defines.iter().any(|(name, _)| name.starts_with("DUMP_"));
     if httpd.check || httpd.check_quickly || shows {
-        return Ok(Task::Check(check::Check { source: start.source }));
+        return Ok(Task::Check(check::Check { source: start.source, compat: httpd.compat }));
     }
     Ok(match httpd.control {
         None | Some(Action::Start) => Task::Start(start),

@@ -6,19 +6,28 @@ use std::process::ExitCode;
 
 use super::complain;
 use super::dump::{self, Dump};
-use crate::config::{Config, Source};
+use crate::config::{Config, Source, compat};
 
 /// What to check.
 #[derive(Debug)]
 pub struct Check {
     /// The configuration. What it defines says what is shown of it.
     pub source: Source,
+    /// `--compat`: only what Apache has and we have not, and what to do about it.
+    pub compat: bool,
 }
 
 /// Checks. `Syntax OK` is said on standard error, as scripts expect of httpd; not beside a dump.
 pub fn run(check: &Check) -> ExitCode {
+    if check.compat {
+        let report = compat::report(&check.source);
+        print!("{report}");
+        return if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let dumps = Dump::asked(&check.source);
-    match Config::load(&check.source) {
+    // Whoever asks for a dump wants to see that, and nothing else.
+    let load: fn(&Source) -> _ = if dumps.is_empty() { Config::examine } else { Config::load };
+    match load(&check.source) {
         Ok(loaded) => {
             let verdict = if dumps.is_empty() { "Syntax OK\n" } else { "" };
             complain_text(&format!("{}{verdict}", loaded.warnings));

@@ -1,7 +1,12 @@
-//! # What Apache has: every directive of 2.4 with the module that owns it
+//! # What Apache has: every directive of 2.4 with the module that owns it, and what to do without
 //!
 //! It tells "misspelt" from "not supported yet". Directives that Herdgate has are in it, too: the
-//! rows are asked first. Third-party modules are not in it.
+//! rows are asked first. Of third-party modules it knows those that many servers load.
+
+use herdgate_conf::READ_TIME;
+use herdgate_conf::reference::Refused;
+
+use crate::modules::{Row, sections};
 
 /// The module (as `mod_rewrite`) that has the directive, or the section `<Name>`, in any case.
 pub(super) fn module_of(name: &str) -> Option<&'static str> {
@@ -9,22 +14,116 @@ pub(super) fn module_of(name: &str) -> Option<&'static str> {
     DIRECTIVES.iter().find(|(_, names)| has(names)).map(|(module, _)| *module)
 }
 
-/// The identifiers of Apache's modules, as after LoadModule.
-pub(super) fn modules() -> impl Iterator<Item = String> {
-    let plain = |module: &str| module.strip_prefix("mod_").map(|name| format!("{name}_module"));
-    let named = DIRECTIVES.iter().filter_map(move |(module, _)| plain(module));
-    named.chain(WITHOUT_DIRECTIVES.split_whitespace().map(|name| format!("{name}_module")))
+/// Every directive and section that nothing here knows, by module.
+pub(crate) fn refused() -> Vec<Refused> {
+    let is_known = |name: &str| {
+        let section = name.trim_matches(['<', '>']);
+        let is_section = section.len() < name.len();
+        (is_section && sections::names().any(|known| known.eq_ignore_ascii_case(section)))
+            || READ_TIME.iter().any(|row| row.name.eq_ignore_ascii_case(name))
+            || Row::named(name).is_some()
+    };
+    let refused = DIRECTIVES.iter().map(|(module, names)| Refused {
+        module: (*module).to_string(),
+        names: names
+            .split_whitespace()
+            .filter(|name| !is_known(name))
+            .map(str::to_string)
+            .collect(),
+        advice: advice(module).to_string(),
+    });
+    refused.filter(|refused| !refused.names.is_empty()).collect()
 }
+
+/// The module, as `mod_rewrite`, that LoadModule calls by this identifier; `None` if nobody knows it.
+pub(super) fn module_by_identifier(identifier: &str) -> Option<String> {
+    let name = identifier.strip_suffix("_module")?;
+    let file = format!("mod_{name}");
+    let known = DIRECTIVES.iter().any(|(module, _)| *module == file)
+        || WITHOUT_DIRECTIVES.split_whitespace().any(|known| known == name);
+    known.then_some(file)
+}
+
+/// What to do about a module that Herdgate has not.
+pub(super) fn advice(module: &str) -> &'static str {
+    let name = module.strip_prefix("mod_").unwrap_or(module);
+    let belongs = |families: &str| {
+        families.split_whitespace().any(|family| match family.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => name == family,
+        })
+    };
+    let found = ADVICE.iter().find(|(families, _)| belongs(families));
+    found.map_or("take these lines out, if the site can do without", |(_, advice)| advice)
+}
+
+/// By names of modules without `mod_`; a star stands for any end.
+const ADVICE: &[(&str, &str)] = &[
+    (
+        "ssl tls md gnutls nss nw_ssl socache_*",
+        "Herdgate speaks no TLS so far: let a proxy that does (HAProxy, nginx, stunnel) stand before it, and take \
+         port 443 and these lines out",
+    ),
+    (
+        "http2",
+        "Herdgate speaks HTTP/1.1: take the line out, clients settle for it; or let a proxy that speaks HTTP/2 stand \
+         before it",
+    ),
+    (
+        "proxy* lbmethod_* balancer jk slotmem_* heartbeat heartmonitor xml2enc serf",
+        "Herdgate passes no request on so far: let HAProxy or nginx stand before it, which sends these URLs to the back \
+         end and all others here",
+    ),
+    (
+        "php* perl python wsgi fcgid fastcgi lua passenger mono",
+        "Herdgate runs no programs: keep a server for them (PHP-FPM behind nginx, an application server), and let a \
+         proxy before both send it what is dynamic",
+    ),
+    (
+        "cgi cgid suexec actions cern_meta ext_filter privileges",
+        "Herdgate runs no programs: keep a server for the CGI scripts, and let a proxy before both send them there",
+    ),
+    (
+        "include",
+        "Herdgate does not read server-side includes: write the pages out when the site is built, or keep Apache for them",
+    ),
+    ("dav*", "Herdgate only reads files: keep Apache for WebDAV, at an address of its own"),
+    (
+        "cache* file_cache",
+        "Herdgate needs no cache of its own for files: the kernel has them in memory; take these lines out",
+    ),
+    (
+        "auth_digest auth_form authn_dbd authn_dbm authn_anon authn_socache authnz_* authz_dbd authz_dbm authz_owner dbd \
+         ldap session* ident auth_openidc auth_kerb auth_gssapi",
+        "Herdgate knows users from files only: use AuthType Basic with AuthUserFile, or let a proxy before it \
+         ask for the password",
+    ),
+    (
+        "security* evasive qos dialup",
+        "Herdgate has no such guard: see RequestReadTimeout, LimitRequestBody and the limits of workers; or let a proxy \
+         before it stand guard",
+    ),
+    ("mpm_*", "Herdgate has the models prefork, worker and event: choose one of them"),
+    (
+        "substitute sed proxy_html charset_lite reflector data imagemap asis",
+        "Herdgate sends files as they are: do this when the site is built",
+    ),
+    (
+        "log_forensic log_debug logio_ttfb usertrack unique_id",
+        "take these lines out; CustomLog can tell most of it",
+    ),
+];
 
 /// Modules that no directive belongs to, or whose identifier does not follow from their file's
 /// name.
 const WITHOUT_DIRECTIVES: &str = "\
-    access_compat asis auth_digest authn_anon authn_core authz_groupfile authz_user bucketeer \
-    case_filter case_filter_in cern_meta cgi cgid data echo example_hooks heartbeat http imagemap \
-    info lbmethod_bybusyness lbmethod_byrequests lbmethod_bytraffic lbmethod_heartbeat mpm_motorz \
-    php php5 php7 proxy_ajp proxy_connect proxy_fdpass proxy_http proxy_http2 proxy_hcheck \
-    proxy_uwsgi proxy_wstunnel ratelimit slotmem_plain slotmem_shm socache_dbm socache_dc \
-    socache_memcache socache_redis socache_shmcb suexec systemd tls unique_id wsgi";
+    access_compat asis auth_digest auth_gssapi auth_kerb auth_openidc authn_anon authn_core \
+    authz_groupfile authz_user bucketeer case_filter case_filter_in cern_meta cgi cgid data dialup \
+    echo example_hooks fastcgi gnutls heartbeat http imagemap info lbmethod_bybusyness \
+    lbmethod_byrequests lbmethod_bytraffic lbmethod_heartbeat mono mpm_motorz nss pagespeed php \
+    php5 php7 php8 proxy_ajp proxy_connect proxy_fdpass proxy_hcheck proxy_http proxy_http2 \
+    proxy_uwsgi proxy_wstunnel python qos ratelimit security3 slotmem_plain slotmem_shm socache_dbm \
+    socache_dc socache_memcache socache_redis socache_shmcb suexec systemd tls unique_id";
 
 const DIRECTIVES: &[(&str, &str)] = &[
     (
@@ -357,6 +456,42 @@ const DIRECTIVES: &[(&str, &str)] = &[
     ),
     ("mod_watchdog", "WatchdogInterval"),
     ("mod_xml2enc", "xml2EncAlias xml2EncDefault xml2StartParse"),
+    // Not Apache's own.
+    (
+        "mod_evasive",
+        "DOSBlockingPeriod DOSEmailNotify DOSHashTableSize DOSLogDir DOSPageCount DOSPageInterval \
+         DOSSiteCount DOSSiteInterval DOSSystemCommand",
+    ),
+    (
+        "mod_fcgid",
+        "FcgidAccessChecker FcgidAuthenticator FcgidBusyTimeout FcgidCmdOptions FcgidConnectTimeout \
+         FcgidIdleTimeout FcgidInitialEnv FcgidIOTimeout FcgidIPCDir FcgidMaxProcesses \
+         FcgidMaxProcessesPerClass FcgidMaxRequestLen FcgidMaxRequestsPerProcess FcgidPassHeader \
+         FcgidProcessTableFile FcgidWrapper",
+    ),
+    (
+        "mod_jk",
+        "JkAutoAlias JkLogFile JkLogLevel JkMount JkMountFile JkOptions JkShmFile JkUnMount JkWorkersFile",
+    ),
+    (
+        "mod_passenger",
+        "PassengerAppRoot PassengerDefaultRuby PassengerEnabled PassengerRoot PassengerRuby",
+    ),
+    (
+        "mod_perl",
+        "PerlHandler PerlModule PerlOptions PerlRequire PerlResponseHandler PerlSetVar PerlSwitches",
+    ),
+    ("mod_php", "php_admin_flag php_admin_value php_flag php_value PHPIniDir"),
+    (
+        "mod_security2",
+        "SecAction SecAuditEngine SecAuditLog SecDataDir SecDebugLog SecRequestBodyAccess \
+         SecResponseBodyAccess SecRule SecRuleEngine SecTmpDir",
+    ),
+    (
+        "mod_wsgi",
+        "WSGIApplicationGroup WSGIDaemonProcess WSGIPassAuthorization WSGIProcessGroup WSGIPythonHome \
+         WSGIPythonPath WSGIScriptAlias WSGIScriptAliasMatch WSGISocketPrefix",
+    ),
 ];
 
 #[cfg(test)]
@@ -378,7 +513,28 @@ mod tests {
         assert_eq!(module_of("rewriterule"), Some("mod_rewrite"));
         assert_eq!(module_of("<Proxy>"), Some("mod_proxy"));
         assert_eq!(module_of("RewriteRull"), None);
-        assert!(modules().any(|name| name == "rewrite_module"));
-        assert!(modules().any(|name| name == "cgid_module"));
+        assert_eq!(module_by_identifier("rewrite_module").as_deref(), Some("mod_rewrite"));
+        assert_eq!(module_by_identifier("cgid_module").as_deref(), Some("mod_cgid"));
+        assert_eq!(module_by_identifier("php_module").as_deref(), Some("mod_php"));
+        assert_eq!(module_by_identifier("banana_module"), None);
+    }
+
+    #[test]
+    fn families_of_modules_have_advice_of_their_own() {
+        let families = [
+            "mod_ssl",
+            "mod_proxy_fcgi",
+            "mod_php",
+            "mod_cgi",
+            "mod_include",
+            "mod_dav_fs",
+            "mod_authnz_ldap",
+        ];
+        let advice: HashSet<&str> = families.iter().map(|module| advice(module)).collect();
+        assert_eq!(advice.len(), families.len(), "{advice:#?}");
+        assert_eq!(super::advice("mod_banana"), super::advice("mod_speling"));
+        for (_, advice) in ADVICE {
+            assert!(!advice.ends_with('.'), "{advice}");
+        }
     }
 }

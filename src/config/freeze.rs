@@ -26,6 +26,7 @@ use super::{
 };
 use crate::log::access::Format;
 use crate::modules::core::LogTarget;
+use crate::modules::log_config;
 use crate::modules::mime::TypeMap;
 use crate::modules::mpm_common::{Access, Limits, Listen, Mpm as Settings};
 use crate::route::hosts::{Entry, HostTable, Key};
@@ -44,8 +45,12 @@ pub(super) fn freeze(draft: Draft) -> Result<Loaded, Diagnostics> {
     let main_name = main_name.unwrap_or(machine_name);
     let root = draft.server.root.as_path();
     let mut hosts = vec![freeze_host(&draft.main, None, &main_name, root, &mut found)];
+    let global_logs = draft.main.settings.log.global_logs(&draft.server.log);
+    let global_logs = compiled_logs(global_logs, true, &mut found);
+    hosts[0].access_logs.extend(global_logs.iter().cloned());
     for host in &draft.hosts {
         let mut frozen = freeze_host(&draft.main, Some(host), &main_name, root, &mut found);
+        frozen.access_logs.extend(global_logs.iter().cloned());
         let location = host.span.map(|span| draft.sources.locate(span));
         frozen.place = location.map(|location| format!("{}:{}", location.file, location.line));
         hosts.push(frozen);
@@ -101,8 +106,8 @@ fn freeze_host(
         place: None,
         addresses: own.addresses.iter().map(|word| word.text.clone()).collect(),
         error_log: error_log.unwrap_or_else(|| LogTarget::File(root.join("logs/error_log"))),
-        access_logs: access_logs(
-            &settings,
+        access_logs: compiled_logs(
+            settings.log.logs(),
             host.is_none_or(|own| own.settings.log.logs().next().is_some()),
             found,
         ),
@@ -135,11 +140,18 @@ fn check_formats(own: &HostSettings, found: &mut Findings) {
 }
 
 /// `reports`: whether mistakes in these logs' formats are this host's own.
-fn access_logs(settings: &HostSettings, reports: bool, found: &mut Findings) -> Vec<AccessLog> {
+fn compiled_logs(
+    written: impl Iterator<Item = log_config::AccessLog>,
+    reports: bool,
+    found: &mut Findings,
+) -> Vec<AccessLog> {
     let mut logs = Vec::new();
-    for log in settings.log.logs() {
+    for log in written {
         match Format::compile(&log.format.text) {
-            Ok(format) => logs.push(AccessLog { path: log.target, format: Arc::new(format) }),
+            Ok(format) => {
+                let format = Arc::new(format);
+                logs.push(AccessLog { path: log.target, format, only: log.only });
+            }
             Err(message) if reports => {
                 let span = log.format.span.unwrap_or(log.span);
                 // A nickname's format was reported where it is defined.

@@ -40,7 +40,8 @@ pub(crate) fn parse(path: &Path, text: &[u8], permit: &Permit, server: &Server) 
         definitions.define(name, value.as_deref());
     }
     let start = Start { definitions, server_root: server.root.clone() };
-    let mut modules = Modules { model: Some(server.mpm.geometry.model) };
+    let model = Some(server.mpm.geometry.model);
+    let mut modules = Modules { model, ..Modules::default() };
     let name = path.to_string_lossy();
     let reading = herdgate_conf::read_htaccess(&name, text, start, &mut modules);
     let folder = path.parent().unwrap_or(Path::new("/"));

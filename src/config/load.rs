@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use herdgate_conf::{
     Context, Definitions, Diagnostic, Host as Surroundings, Input, Line, Node, Place, Problem,
-    Reading, Sources, Span, Start, Word, nearest,
+    Reading, Sources, Span, Start, Tree, Word, nearest,
 };
 
 use super::apache;
@@ -44,6 +44,9 @@ pub(super) struct Draft {
     pub(super) diagnostics: Vec<Diagnostic>,
     pub(super) sources: Sources,
     pub(super) outline: Outline,
+    pub(super) tree: Tree,
+    /// See [`Modules::refused`].
+    pub(super) refused: Vec<String>,
 }
 
 /// The main server or a virtual host, as written.
@@ -104,6 +107,8 @@ pub(super) fn load(source: &Source) -> Draft {
         diagnostics,
         sources: reading.sources,
         outline,
+        tree: reading.tree,
+        refused: modules.refused,
     }
 }
 
@@ -147,22 +152,23 @@ pub(super) fn load_htaccess(
 pub(super) struct Modules {
     /// The model that a LoadModule line chose.
     pub(super) model: Option<Model>,
+    /// Identifiers of modules that a LoadModule line asks for in vain. They count as loaded, so that one run shows
+    /// what else depends on them.
+    pub(super) refused: Vec<String>,
 }
 
 impl Surroundings for Modules {
     fn module_loaded(&self, name: &str) -> bool {
         match Model::of_module(name) {
             Some(model) => model == self.model.unwrap_or(Model::Event),
-            None => Module::named(name).is_some(),
+            None => Module::named(name).is_some() || self.is_refused(name),
         }
     }
 
     fn load_module(&mut self, name: &str, _file: &str) -> Result<(), Problem> {
         if Module::named(name).is_none() {
-            let known = apache::modules().any(|known| known == name);
-            let what = if known { "is not supported yet" } else { "is not a module of Herdgate" };
-            return Err(Problem::new(format!("LoadModule: {name} {what}"))
-                .help("modules are built in, and none can be loaded from a file"));
+            self.refused.push(name.to_string());
+            return Err(not_a_module(name));
         }
         let Some(model) = Model::of_module(name) else { return Ok(()) };
         if let Some(other) = self.model.filter(|other| *other != model) {
@@ -181,13 +187,38 @@ impl Surroundings for Modules {
     }
 
     fn knows_section(&self, name: &str) -> bool {
-        sections::names().any(|known| known.eq_ignore_ascii_case(name))
+        let read_time =
+            herdgate_conf::READ_TIME.iter().filter_map(|row| row.name.strip_prefix('<'));
+        let read_time = read_time.map(|name| name.trim_end_matches('>'));
+        sections::names().chain(read_time).any(|known| known.eq_ignore_ascii_case(name))
     }
 
     /// The Apache that we follow: configurations ask `<IfVersion >= 2.4>`.
     fn version(&self) -> [u32; 3] {
         [2, 4, 66]
     }
+}
+
+impl Modules {
+    /// By identifier, or by the file that usually belongs to it.
+    fn is_refused(&self, name: &str) -> bool {
+        let file = name.strip_prefix("mod_").and_then(|name| name.strip_suffix(".c"));
+        self.refused.iter().any(|refused| {
+            refused == name
+                || file.is_some_and(|file| refused.strip_suffix("_module") == Some(file))
+        })
+    }
+}
+
+/// Why a module cannot be loaded.
+fn not_a_module(identifier: &str) -> Problem {
+    let module = apache::module_by_identifier(identifier);
+    let what =
+        if module.is_some() { "is not supported yet" } else { "is not a module of Herdgate" };
+    let module =
+        module.unwrap_or_else(|| format!("mod_{}", identifier.trim_end_matches("_module")));
+    Problem { lacking: true, ..Problem::new(format!("LoadModule: {identifier} {what}")) }
+        .help(format!("{module}: {}", apache::advice(&module)))
 }
 
 struct Loader<'r> {
@@ -631,6 +662,6 @@ fn invalid(name: &str) -> String {
 }
 
 fn not_yet(place: &Word, name: &str, module: &str) -> Problem {
-    Problem::at(place, format!("{name} is not supported yet"))
-        .help(format!("Apache's {module} has it; Herdgate does not, so far"))
+    Problem::lacking(place, format!("{name} is not supported yet"))
+        .help(format!("{module}: {}", apache::advice(module)))
 }

@@ -14,10 +14,12 @@
 
 mod apache;
 pub mod changes;
+pub mod compat;
 mod folder;
 mod freeze;
 pub mod geometry;
 pub(crate) mod htaccess;
+mod lints;
 mod load;
 pub mod memory;
 mod settings;
@@ -32,11 +34,13 @@ use std::time::Duration;
 
 use herdgate_conf::{Diagnostic, Sources};
 
+pub(crate) use apache::refused;
 pub use folder::FolderOptions;
 pub use settings::{DirSettings, HostSettings, ServerSettings};
 
 use crate::log::access::Format;
 use crate::modules::core::{LogTarget, Permit, Tokens};
+use crate::modules::log_config::Only;
 use crate::modules::mime::TypeMap;
 use crate::modules::mpm_common::{Gate, ListenAddress, Mutex, SpawnPolicy};
 use crate::route::alias::{self, Mapped, Unmapped};
@@ -197,6 +201,8 @@ pub struct AccessLog {
     pub path: PathBuf,
     /// What a line holds.
     pub format: Arc<Format>,
+    /// Which requests have a line; `None` is all.
+    pub only: Option<Only>,
 }
 
 /// A configuration that can be used, and what is odd about it.
@@ -228,6 +234,18 @@ impl Config {
         freeze::freeze(draft)
     }
 
+    /// As [`Config::load`], with warnings about what is legal and bites people all the same. This looks at the disk.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn examine(source: &Source) -> Result<Loaded, Diagnostics> {
+        let mut draft = load::load(source);
+        let tree = std::mem::take(&mut draft.tree);
+        let mut loaded = freeze::freeze(draft)?;
+        loaded.warnings.list.extend(lints::find(&tree, &loaded.config));
+        Ok(loaded)
+    }
+
     /// The configuration of `herdgate serve`: one folder, nothing else. It is a text like any
     /// other.
     ///
@@ -245,6 +263,15 @@ impl Config {
     /// [`HostTable::select`].
     pub fn host_for(&self, local: SocketAddr, name: Option<&[u8]>) -> (HostIndex, &Host) {
         let index = self.table.select(local, name);
+        (index, &self.hosts[index])
+    }
+
+    /// The host for a request that came in at `local` and names none: the first of the address whose `ServerPath` the path
+    /// begins with, else the first of all.
+    pub fn host_by_path(&self, local: SocketAddr, path: &[u8]) -> (HostIndex, &Host) {
+        let mut members = self.table.members(local).iter().copied();
+        let by_path = members.find(|index| self.hosts[*index].settings.core.has_path(path));
+        let index = by_path.unwrap_or_else(|| self.table.first(local));
         (index, &self.hosts[index])
     }
 

@@ -31,6 +31,8 @@ pub struct ServerSettings {
     pub runtime_dir_is_written: bool,
     /// core
     pub core: core::Server,
+    /// mod_log_config
+    pub log: log_config::Server,
     /// mod_mime
     pub mime: mime::Server,
     /// What the process models share.

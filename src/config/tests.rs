@@ -388,11 +388,103 @@ fn what_is_not_supported_yet_says_so() {
     check_warning("HostnameLookups On", "HostnameLookups: not supported yet: addresses are logged");
     check_error("ErrorLog syslog", "ErrorLog: syslog is not supported yet");
     check_error("CustomLog \"|cat\" common", "CustomLog: piped logs are not supported yet");
-    check_error("CustomLog /dev/null \"%h\" env=x", "CustomLog: conditions are not supported yet");
+    check_error("FileETag Digest", "FileETag: Digest is not supported yet");
+    check_error("ContentDigest On", "ContentDigest: Content-MD5 is not supported");
     check_error(
         "<Directory />\nRequire valid-user\n</Directory>",
         "Require valid-user is not supported yet",
     );
+}
+
+#[test]
+fn a_log_may_have_a_condition_and_a_global_log_is_everybodys() {
+    let host = |name: &str, lines: &str| {
+        format!("<VirtualHost *:80>\nServerName {name}\n{lines}\n</VirtualHost>\n")
+    };
+    let config = config(&format!(
+        "LogFormat %h short\nGlobalLog /dev/null short env=!quiet\nCustomLog /dev/null %U \"expr=%{{REQUEST_STATUS}} == 404\"\n{}{}",
+        host("one", ""),
+        host("two", "CustomLog /dev/null %m env=x\nCookieLog /dev/null")
+    ));
+    let logs: Vec<usize> = config.hosts.iter().map(|host| host.access_logs.len()).collect();
+    assert_eq!(logs, [2, 2, 3]);
+    check_error("CustomLog /dev/null %h x", "CustomLog: error in condition clause");
+    check_error(
+        "CustomLog /dev/null %h \"expr=%{REQUEST_STATUS\"",
+        &errors("Listen 80\nCustomLog /dev/null %h \"expr=%{REQUEST_STATUS\"")[0],
+    );
+    check_error("GlobalLog /dev/null %z", "Unrecognized LogFormat directive %z");
+    check_error(
+        "<VirtualHost *:80>\nGlobalLog /dev/null %h\n</VirtualHost>",
+        "GlobalLog cannot occur within <VirtualHost> section",
+    );
+}
+
+#[test]
+fn a_module_that_was_refused_counts_as_loaded() {
+    let found = errors(
+        "Listen 80\nLoadModule ssl_module x\n<IfModule mod_ssl.c>\nSSLEngine On\n</IfModule>\n\
+         <IfModule proxy_module>\nProxyPass / http://a/\n</IfModule>",
+    );
+    assert_eq!(
+        found,
+        ["LoadModule: ssl_module is not supported yet", "SSLEngine is not supported yet"]
+    );
+}
+
+#[test]
+fn what_has_no_effect_is_checked_all_the_same() {
+    config(
+        "EnableExceptionHook On\nFlushMaxPipelined -1\nFlushMaxThreshold 0\nMergeTrailers On\n\
+         HttpProtocolOptions strict registeredmethods require1.0\nProtocols http/1.1\nProtocol http\n\
+         ProtocolsHonorOrder Off\nReadBufferSize 8192\nRegexDefaultOptions +dotall\nRegisterHttpMethod A B\n\
+         RLimitCPU 10 max\nRLimitMEM max\nRLimitNPROC 5 6\nLimitXMLRequestBody 0\nContentDigest Off\n\
+         BufferedLogs On\nLogIOTrackTTFB On\n<Directory />\nCGIPassAuth On\nCGIVar REQUEST_URI original-uri\n\
+         CGIMapExtension sys:/x .nlm\n</Directory>",
+    );
+    check_error(
+        "HttpProtocolOptions Strict Unsafe",
+        "HttpProtocolOptions: 'Strict' and 'Unsafe' are mutually exclusive",
+    );
+    check_error(
+        "HttpProtocolOptions Lax",
+        "HttpProtocolOptions: \"Lax\" is not one of its options",
+    );
+    check_warning(
+        "HttpProtocolOptions Unsafe",
+        "HttpProtocolOptions: requests are read strictly all the same",
+    );
+    check_warning(
+        "Protocols h2 http/1.1",
+        "Protocols: HTTP/2 is not spoken; clients settle for HTTP/1.1",
+    );
+    check_error("RLimitCPU much", "RLimitCPU: \"much\" is not a number");
+    check_error(
+        "FlushMaxPipelined -2",
+        "FlushMaxPipelined: -2 is out of range, it must be -1 or more",
+    );
+    check_error(
+        "RegexDefaultOptions -DOTALL",
+        "RegexDefaultOptions: only DOTALL DOLLAR_ENDONLY, the default, is supported",
+    );
+    check_warning(
+        "NameVirtualHost *:80",
+        "NameVirtualHost has no effect and will be removed in the next release",
+    );
+    check_warning(
+        "LimitInternalRecursion 3",
+        "LimitInternalRecursion: Limiting internal redirects to very low numbers may break normal requests.",
+    );
+}
+
+#[test]
+fn a_macro_makes_hosts() {
+    let config = config(
+        "<Macro Host $name>\n<VirtualHost *:80>\nServerName $name\n</VirtualHost>\n</Macro>\n\
+         Use Host one.example\nUse Host two.example",
+    );
+    let names: Vec<&str> = config.hosts[1..].iter().map(|host| host.name.as_str()).collect();
+    assert_eq!(names, ["one.example", "two.example"]);
 }
 
 #[test]

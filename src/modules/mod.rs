@@ -21,6 +21,7 @@ pub mod core;
 pub mod dir;
 pub mod env;
 pub mod log_config;
+pub mod logio;
 pub mod mime;
 pub mod mpm_common;
 pub mod sections;
@@ -60,7 +61,8 @@ pub const ALL: &[&Module] = &[
     &dir::MODULE,
     &env::MODULE,
     &log_config::MODULE,
-    &LOGIO,
+    &logio::MODULE,
+    &MACRO,
     &mime::MODULE,
     &mpm_common::MODULE,
     &mpm_common::EVENT,
@@ -69,16 +71,17 @@ pub const ALL: &[&Module] = &[
     &setenvif::MODULE,
     &SO,
     &status::MODULE,
+    &SYSTEMD,
     &unixd::MODULE,
     &VERSION,
 ];
 
-/// `%I` and `%O` in a LogFormat: `log::access` counts them always.
-const LOGIO: Module = Module::without_directives("logio_module", "mod_logio.c");
-
-/// LoadModule and `<IfVersion>` act while the configuration is read: the language itself obeys
-/// them.
+/// LoadModule, `<Macro>` and `<IfVersion>` act while the configuration is read: the language itself
+/// obeys them.
+const MACRO: Module = Module::without_directives("macro_module", "mod_macro.c");
 const SO: Module = Module::without_directives("so_module", "mod_so.c");
+/// `crate::systemd` tells a service manager whatever the configuration says.
+const SYSTEMD: Module = Module::without_directives("systemd_module", "mod_systemd.c");
 const VERSION: Module = Module::without_directives("version_module", "mod_version.c");
 
 impl Module {
@@ -100,11 +103,18 @@ impl Module {
     }
 }
 
-/// The text of `docs/directives.md`: every directive and section, the language's own among them.
+/// The text of `docs/directives.md`: every directive and section, the language's own among them, and what is refused.
 pub fn reference() -> String {
     let rows = ALL.iter().flat_map(|module| module.descriptions().map(|row| (module.name, row)));
-    let language = herdgate_conf::READ_TIME.iter().map(|row| ("core", *row));
-    herdgate_conf::reference::markdown(rows.chain(language).chain(sections::ALL.iter().copied()))
+    let owner = |name: &str| match name {
+        "<Macro>" | "UndefMacro" | "Use" => MACRO.name,
+        "LoadModule" => SO.name,
+        "<IfVersion>" => VERSION.name,
+        _ => core::MODULE.name,
+    };
+    let language = herdgate_conf::READ_TIME.iter().map(|row| (owner(row.name), *row));
+    let rows = rows.chain(language).chain(sections::ALL.iter().copied());
+    herdgate_conf::reference::markdown(rows, &crate::config::refused())
 }
 
 /// A row with the settings that it writes to.

@@ -13,7 +13,7 @@ use crate::support::{MODELS, Site, taken_port, wait_for, wait_until};
 #[test]
 fn t_says_syntax_ok() {
     for model in MODELS {
-        let site = Site::new(model);
+        let site = Site::new(model).conf("KeepAliveTimeout 2");
         let said = run_with(&site.write_conf(), &["-t"]);
         assert_eq!((said.code, said.stderr.as_str()), (Some(0), "Syntax OK\n"), "{model}");
     }
@@ -61,6 +61,23 @@ fn a_directive_that_apache_has_and_we_do_not_is_told_from_a_misspelt_one() {
         about("RewriteEngine").replace("RewriteEngine", "RewritEngine"),
         about("RewritEngine")
     );
+}
+
+#[test]
+fn t_warns_of_what_bites_and_compat_says_what_would_be_refused() {
+    let site = Site::new("event").conf("<Directory ROOT/no>\n</Directory>");
+    let said = run_with(&site.write_conf(), &["-t"]);
+    assert_eq!(said.code, Some(0));
+    assert!(said.stderr.contains("<Directory> never matches: there is no "), "{}", said.stderr);
+    assert!(said.stderr.ends_with("\nSyntax OK\n"), "{}", said.stderr);
+    let conf = site.write_conf();
+    let said = run_with(&conf, &["-t", "--compat"]);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(0), "Nothing would be refused.\n"));
+    let said = run_with(&conf, &["-t", "--compat", "-c", "ProxyPass /x http://localhost/"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.stdout.contains("    -c:1: ProxyPass /x http://localhost/\n"), "{}", said.stdout);
+    assert!(said.stdout.ends_with("\n1 line would be refused.\n"), "{}", said.stdout);
+    assert_eq!(said.stderr, "");
 }
 
 #[test]
