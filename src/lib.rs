@@ -9,6 +9,7 @@ pub mod files;
 pub mod http;
 pub mod log;
 pub mod modules;
+pub mod password;
 pub mod pidfile;
 pub mod program;
 pub mod regex;

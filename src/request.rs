@@ -16,7 +16,9 @@
 //! - No request can name a file outside its root: paths are normalised first, mapped below the root then, and opened
 //!   by [`crate::files::open`] last.
 
+mod access;
 mod caches;
+mod client_name;
 mod facts;
 mod fields;
 mod file;
@@ -31,10 +33,10 @@ mod variables;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::config::{Config, Host};
+use crate::config::{Config, DirSettings, Host};
 use crate::files::Access;
 use crate::files::open::Opened;
 use crate::http::field::Known;
@@ -46,11 +48,14 @@ use crate::http::target::Target;
 use crate::log::error::Entry;
 use crate::log::{Level, Logs, Moment, Quoted};
 use crate::modules::core::Tokens;
-use crate::modules::{authz_core, env, setenvif};
+use crate::modules::{auth_basic, env, setenvif};
+use crate::password::Verified;
 use crate::response::Response;
 use crate::route::hosts::HostIndex;
 
 pub use caches::Caches;
+pub use client_name::ClientNames;
+pub(crate) use client_name::NameTrust;
 pub use fields::EditedFields;
 pub(crate) use fields::RequestFields;
 pub use names::Names;
@@ -69,13 +74,18 @@ pub struct Server {
     pub logs: Logs,
     /// The value of the `Server` field.
     pub banner: String,
+    /// Passwords that were right.
+    pub verified: Verified,
+    /// What clients are called.
+    pub client_names: ClientNames,
 }
 
 impl Server {
     /// A server that answers as `config` says and tells `logs` what goes wrong.
     pub fn new(config: Arc<Config>, logs: Logs) -> Server {
         let banner = banner(config.server.tokens);
-        Server { config, logs, banner }
+        let (verified, client_names) = Default::default();
+        Server { config, logs, banner, verified, client_names }
     }
 }
 
@@ -103,6 +113,11 @@ pub struct Client {
 }
 
 impl Client {
+    /// The client's address, for what is decided by it; on a Unix socket both ends count as one machine.
+    pub(crate) fn address_or_own(&self) -> IpAddr {
+        self.address.unwrap_or_else(|| self.local_or_unspecified()).ip()
+    }
+
     /// Our end, for what is chosen by it; unspecified if it has no address, which no `<VirtualHost>` names.
     pub(crate) fn local_or_unspecified(&self) -> SocketAddr {
         self.local.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
@@ -192,8 +207,14 @@ pub(crate) struct Request<'r> {
     pub(crate) env: Env,
     /// What modules tell each other.
     pub(crate) notes: Env,
-    /// Who the client has proved to be.
-    pub(crate) user: Option<String>,
+    /// Who the client says to be; once it was let in, who it has proved to be.
+    pub(crate) user: Option<Vec<u8>>,
+    /// By which scheme.
+    pub(crate) auth_type: Option<&'static str>,
+    /// What its address is called, if somebody wanted to know.
+    remote_host: RefCell<Option<String>>,
+    /// The settings by which it was let in last.
+    granted: Option<Arc<DirSettings>>,
     /// What the place holds, once it was opened; `None` before, and if there is nothing.
     found: Option<Opened>,
     /// Whether this only asks what would be answered; it never asks on.
@@ -235,6 +256,9 @@ impl<'r> Request<'r> {
             env: Env::default(),
             notes: Env::default(),
             user: None,
+            auth_type: None,
+            remote_host: RefCell::default(),
+            granted: None,
             found: None,
             is_inquiry: false,
             for_error: false,
@@ -269,6 +293,7 @@ impl<'r> Request<'r> {
         let path = self.normalise(self.head.path())?;
         self.place.path.clone_from(&path);
         self.trace_host();
+        self.name_client()?;
         setenvif::post_read_request(self);
         self.run(path)
     }
@@ -309,11 +334,13 @@ impl<'r> Request<'r> {
             return methods::trace(self); // As in Apache, before anybody asks who may.
         }
         self.check_visible()?;
+        self.name_client()?;
         setenvif::header_parser(self);
         self.check_access()?;
         self.check_body_length()?;
         self.find()?;
         env::fixups(self);
+        auth_basic::fixups(self)?;
         self.handle()
     }
 
@@ -355,6 +382,7 @@ impl<'r> Request<'r> {
         self.server.logs.error(self.host).write_held(&self.troubles.into_inner());
         response.env = self.env;
         response.user = self.user;
+        response.client_name = self.remote_host.into_inner();
         response.request_fields = self.fields.into_edited();
         response
     }
@@ -379,40 +407,9 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// `Require`
-    fn check_access(&mut self) -> Result<(), Stop> {
-        if self.grants(&self.place) {
-            self.trace(
-                "authz_core",
-                format_args!("access to {} is granted", Quoted(&self.place.path)),
-            );
-            return Ok(());
-        }
-        self.trace("authz_core", format_args!("access to {} is denied", Quoted(&self.place.path)));
-        self.log(Level::Error, "authz_core").say(format_args!(
-            "AH01630: client denied by server configuration: {}",
-            Quoted(self.place.file_or_path())
-        ));
-        Err(Refusal::stop(Status::FORBIDDEN))
-    }
-
-    /// The client's host name, if `HostnameLookups` finds it out.
-    pub(crate) fn remote_host(&self) -> Option<String> {
-        None
-    }
-
     /// The method; whatever the client's is, an error's page is read by GET.
     pub(crate) fn method(&self) -> Method<'r> {
         if self.for_error { Method::Get } else { self.head.method() }
-    }
-
-    fn grants(&self, place: &Place) -> bool {
-        let unspecified = self.client.local_or_unspecified().ip();
-        place.settings.authz.grants(&authz_core::Client {
-            address: self.client.address.map_or(unspecified, |address| address.ip()),
-            local: unspecified,
-            method: self.head.method().as_str(),
-        })
     }
 
     pub(crate) fn host(&self) -> &'r Host {

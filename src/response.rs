@@ -44,8 +44,10 @@ pub struct Response {
     pub host: HostIndex,
     /// What the sections say about it: sending (EnableSendfile) and logging ask.
     pub settings: Arc<DirSettings>,
-    /// Who the client has proved to be.
-    pub user: Option<String>,
+    /// Who the client has proved to be; with status 401, who it says to be.
+    pub user: Option<Vec<u8>>,
+    /// What its address is called, if `HostnameLookups` has found it out.
+    pub client_name: Option<String>,
     /// The request's variables.
     pub env: Env,
     /// The request's fields, if modules have changed them.

@@ -414,12 +414,15 @@ impl<'r> Loader<'r> {
         let mut within = Content::default();
         std::mem::swap(&mut within.settings, &mut content.settings);
         let before = within.settings.authz.take();
+        let access_before = std::mem::take(&mut within.settings.access);
         self.lines(&section.children, &mut within, surround);
         let limited = within.settings.authz.take();
         before.into_iter().for_each(|node| within.settings.authz.push(node));
         for node in limited {
             within.settings.authz.push(authz_core::Node::Limited(methods.clone(), Box::new(node)));
         }
+        let limited_access = within.settings.access.limited(&methods);
+        within.settings.access = access_before.extended(limited_access);
         content.settings = within.settings;
         content.files.append(&mut within.files);
     }

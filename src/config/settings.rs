@@ -15,7 +15,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::modules::{
-    alias, authz_core, autoindex, core, dir, env, log_config, mime, mpm_common, setenvif, status,
+    access_compat, alias, allowmethods, auth_basic, authn_core, authn_file, authz_core,
+    authz_groupfile, autoindex, core, dir, env, log_config, mime, mpm_common, setenvif, status,
     unixd,
 };
 use crate::route::ifs::IfChain;
@@ -57,8 +58,20 @@ pub struct HostSettings {
 /// What a section may set for itself.
 #[derive(Debug, Clone, Default)]
 pub struct DirSettings {
+    /// mod_access_compat
+    pub access: access_compat::AccessCompat,
+    /// mod_allowmethods
+    pub allowmethods: allowmethods::AllowMethods,
+    /// mod_auth_basic
+    pub auth_basic: auth_basic::AuthBasic,
+    /// mod_authn_core
+    pub authn: authn_core::AuthnCore,
+    /// mod_authn_file
+    pub authn_file: authn_file::AuthnFile,
     /// mod_authz_core
     pub authz: authz_core::Authz,
+    /// mod_authz_groupfile
+    pub authz_groupfile: authz_groupfile::AuthzGroupfile,
     /// mod_autoindex
     pub autoindex: autoindex::Autoindex,
     /// core
@@ -90,7 +103,13 @@ impl DirSettings {
     /// What holds where the sections `outer` and, after it, `inner` match.
     pub fn merge(outer: &Self, inner: &Self) -> Self {
         Self {
+            access: outer.access.merge(&inner.access),
+            allowmethods: outer.allowmethods.merge(&inner.allowmethods),
+            auth_basic: outer.auth_basic.merge(&inner.auth_basic),
+            authn: outer.authn.merge(&inner.authn),
+            authn_file: outer.authn_file.merge(&inner.authn_file),
             authz: outer.authz.merge(&inner.authz),
+            authz_groupfile: outer.authz_groupfile.merge(&inner.authz_groupfile),
             autoindex: outer.autoindex.merge(&inner.autoindex),
             core: outer.core.merge(&inner.core),
             dir: outer.dir.merge(&inner.dir),

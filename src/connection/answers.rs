@@ -187,7 +187,8 @@ impl WebConnection {
             bytes_out: head_bytes + body_bytes,
             keep_alives: self.kept.saturating_sub(1),
             after,
-            user: response.user.as_deref().map(str::as_bytes),
+            user: response.user.as_deref(),
+            client_name: response.client_name.as_deref(),
             server_name: host.name.as_bytes(),
             host_name: head
                 .and_then(Head::host)

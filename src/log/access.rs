@@ -90,6 +90,8 @@ pub struct Record<'r> {
     pub after: After,
     /// The authenticated user.
     pub user: Option<&'r [u8]>,
+    /// What the client's address is called, if that was asked.
+    pub client_name: Option<&'r str>,
     /// `ServerName` of the host that answered.
     pub server_name: &'r [u8],
     /// The name by `UseCanonicalName`.
@@ -128,6 +130,7 @@ impl Default for Record<'_> {
             keep_alives: 0,
             after: After::Closed,
             user: None,
+            client_name: None,
             server_name: b"",
             host_name: b"",
             server_port: 80,
@@ -172,6 +175,7 @@ enum What {
     /// What Herdgate does not know about a request, and Apache without the module in question neither.
     Absent,
     ClientAddress,
+    ClientName,
     LocalAddress,
     BodyBytes {
         zero_as_dash: bool,
@@ -349,7 +353,7 @@ impl What {
     fn by_letter(letter: u8, argument: Option<String>) -> Result<What, String> {
         let named = || argument.clone().unwrap_or_default();
         Ok(match letter {
-            b'a' | b'h' => What::ClientAddress,
+            b'a' => What::ClientAddress,
             b'A' => What::LocalAddress,
             b'b' => What::BodyBytes { zero_as_dash: true },
             b'B' => What::BodyBytes { zero_as_dash: false },
@@ -358,6 +362,7 @@ impl What {
             b'e' => What::Env(named()),
             b'l' | b'L' | b'n' => What::Absent,
             b'f' => What::File,
+            b'h' => What::ClientName,
             b'H' => What::Protocol,
             b'i' => What::RequestField(named()),
             b'I' => What::BytesIn,
@@ -450,6 +455,10 @@ impl What {
             What::Literal(text) => line.extend_from_slice(text),
             What::Absent => line.push(b'-'),
             What::ClientAddress => address(line, record.client),
+            What::ClientName => match record.client_name {
+                Some(name) => foreign(line, Some(name.as_bytes())),
+                None => address(line, record.client),
+            },
             What::LocalAddress => address(line, record.local),
             What::BodyBytes { zero_as_dash: true } if record.body_bytes == 0 => line.push(b'-'),
             What::BodyBytes { .. } => decimal(line, record.body_bytes),
@@ -696,6 +705,8 @@ mod tests {
         assert_eq!(line(COMMON, &empty), expected);
         assert_eq!(line("%u", &Record { user: Some(b""), ..Record::default() }), "\"\"\n");
         assert_eq!(line("%q", &empty), "\n");
+        let named = Record { client_name: Some("a.example"), ..record() };
+        assert_eq!(line("%h %a", &named), "a.example 192.0.2.7\n");
     }
 
     #[test]

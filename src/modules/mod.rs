@@ -12,9 +12,17 @@
 //! - Every module keeps its settings in a struct of its own, with a `merge` and one reader for each
 //!   value; a reader answers with the default where nothing was written.
 
+pub mod access_compat;
 pub mod alias;
+pub mod allowmethods;
+pub mod auth_basic;
+pub mod authn_core;
+pub mod authn_file;
 pub mod authz_core;
+pub mod authz_groupfile;
 pub mod authz_host;
+pub mod authz_owner;
+pub mod authz_user;
 pub mod autoindex;
 mod change;
 pub mod core;
@@ -53,9 +61,17 @@ pub struct Module {
 
 /// Every module, in alphabetical order of their files here.
 pub const ALL: &[&Module] = &[
+    &access_compat::MODULE,
     &alias::MODULE,
+    &allowmethods::MODULE,
+    &auth_basic::MODULE,
+    &authn_core::MODULE,
+    &authn_file::MODULE,
     &authz_core::MODULE,
+    &authz_groupfile::MODULE,
     &authz_host::MODULE,
+    &authz_owner::MODULE,
+    &authz_user::MODULE,
     &autoindex::MODULE,
     &core::MODULE,
     &dir::MODULE,
@@ -273,6 +289,13 @@ mod tests {
         let others = (
             (index, dir.dir.slash(), dir.dir.fallback()),
             (dir.autoindex.options(), dir.autoindex.ignore(), dir.autoindex.style()),
+            (dir.access.order("GET"), dir.access.satisfy("GET"), dir.allowmethods.allows("PUT")),
+            (
+                dir.auth_basic.authoritative(),
+                dir.auth_basic.fakes(),
+                dir.authz.forbidden_on_failure(),
+                dir.core.hostname_lookups(),
+            ),
         );
         format!("{geometry:?} {mpm:?} {server:?} {host:?} {core:?} {others:?}")
     }

@@ -2,6 +2,7 @@
 
 use crate::config::htaccess;
 use crate::files::parsed::ParsedFiles;
+use crate::modules::{authn_file, authz_groupfile};
 use crate::route::walk::MergeCache;
 
 /// A thread's own memory: no lock, nobody waits. All of it can be thrown away at any time.
@@ -11,4 +12,8 @@ pub struct Caches {
     pub(crate) merged: MergeCache,
     /// `.htaccess` files.
     pub(crate) htaccess: ParsedFiles<htaccess::Outcome>,
+    /// AuthUserFiles.
+    pub(crate) passwords: ParsedFiles<authn_file::Passwords>,
+    /// AuthGroupFiles.
+    pub(crate) groups: ParsedFiles<authz_groupfile::Groups>,
 }

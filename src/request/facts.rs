@@ -106,7 +106,8 @@ impl Facts for Known<'_, '_> {
             "REMOTE_HOST" => {
                 request.remote_host().map(String::into_bytes).or_else(|| ip(request.client.address))
             }
-            "REMOTE_USER" => request.user.as_deref().and_then(text),
+            "REMOTE_USER" => request.user.clone(),
+            "AUTH_TYPE" => request.auth_type.and_then(text),
             "SERVER_ADDR" => ip(request.client.local),
             "SERVER_NAME" => text(&request.names().host),
             "SERVER_PORT" => text(&request.names().port.to_string()),

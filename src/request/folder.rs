@@ -188,7 +188,7 @@ impl Request<'_> {
         entries.retain(|entry| {
             let slash: &[u8] = if entry.is_folder { b"/" } else { b"" };
             let place = self.locate_normal([&url, entry.name.as_slice(), slash].concat());
-            place.is_ok_and(|place| place.is_visible() && self.grants(&place))
+            place.is_ok_and(|place| place.is_visible() && self.grants(place))
         });
         Ok(entries)
     }

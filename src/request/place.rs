@@ -47,6 +47,14 @@ impl Place {
         self.file().rsplit(|byte| *byte == b'/').next().unwrap_or_default()
     }
 
+    /// What a log line about access calls it.
+    pub(crate) fn in_log(&self) -> String {
+        match self.mapped {
+            Some(_) => Quoted(self.file()).to_string(),
+            None => format!("uri {}", Quoted(&self.path)),
+        }
+    }
+
     /// What a log line calls it.
     pub(super) fn file_or_path(&self) -> &[u8] {
         if self.mapped.is_some() { self.file() } else { &self.path }
@@ -266,7 +274,7 @@ impl Request<'_> {
         file: Option<&Path>,
     ) -> Result<Arc<DirSettings>, Stop> {
         let host = self.host();
-        let Caches { merged, htaccess } = &mut *self.caches;
+        let Caches { merged, htaccess, .. } = &mut *self.caches;
         let (server, access, now) = (self.server, self.access, self.now);
         let settings = host.settings_for(path, file, merged, |folder, permit| {
             let names = host.settings.core.access_file_names();

@@ -78,6 +78,7 @@ pub fn refuse(server: &Server, client: &Client, status: Status, notes: &str) -> 
         settings,
         env: Env::default(),
         user: None,
+        client_name: None,
         request_fields: None,
     }
 }
@@ -120,6 +121,8 @@ impl Request<'_> {
         let asked = Place::unknown(&self.place.path, Arc::clone(&self.place.settings));
         let asked = std::mem::replace(&mut self.place, asked);
         self.for_error = true;
+        // As Apache: who was refused by these settings is not asked again for the page that says so.
+        self.granted = Some(Arc::clone(&asked.settings));
         self.query = None;
         self.env = std::mem::take(&mut self.env).redirected();
         self.env.set("REDIRECT_STATUS", refusal.status.code().to_string());
@@ -196,6 +199,7 @@ impl Request<'_> {
             settings: Arc::clone(&self.place.settings),
             env: Env::default(),
             user: None,
+            client_name: None,
             request_fields: None,
         }
     }

@@ -1,5 +1,7 @@
 //! Whole requests against small sites: a configuration, a folder, a head, and what comes back.
 
+mod access;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;

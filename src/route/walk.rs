@@ -251,7 +251,7 @@ mod tests {
     /// What can be seen of settings; what is equal here answers alike.
     fn seen(settings: &DirSettings) -> String {
         let core = &settings.core;
-        let client = crate::modules::authz_core::Client {
+        let client = crate::modules::authz_core::tests::Client {
             address: "192.0.2.1".parse().unwrap(),
             local: "192.0.2.2".parse().unwrap(),
             method: "GET",

@@ -9,6 +9,7 @@
 //! - Listeners that share an address by `SO_REUSEPORT` can be told who of them gets new connections: [`deal_among`].
 //! - Nothing retries: a short count, `WouldBlock` and `Interrupted` are the caller's to handle.
 
+use std::ffi::CStr;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::mem::size_of_val;
@@ -19,6 +20,39 @@ use std::time::Duration;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::outcome::{check, check_fd, check_len};
+
+/// What an address is called, by the DNS or by this machine's list of hosts; `None` if nothing calls it so. Waits for
+/// the answer. getnameinfo(3).
+///
+/// # Errors
+/// The question could not be asked or answered now.
+pub fn name_of(address: IpAddr) -> io::Result<Option<String>> {
+    let socket = SockAddr::from(SocketAddr::new(address, 0));
+    let mut name = [0_u8; libc::NI_MAXHOST as usize];
+    let name_bytes = name.len() as libc::socklen_t;
+    // SAFETY: the address is as long as it says, the kernel's C library writes at most `name_bytes` bytes to `name`, a
+    // NUL among them, and no name of a service is asked for.
+    let code = unsafe {
+        libc::getnameinfo(
+            socket.as_ptr().cast(),
+            socket.len(),
+            name.as_mut_ptr().cast(),
+            name_bytes,
+            std::ptr::null_mut(),
+            0,
+            libc::NI_NAMEREQD,
+        )
+    };
+    match code {
+        0 => {
+            let name = CStr::from_bytes_until_nul(&name).map_err(io::Error::other)?;
+            Ok(Some(name.to_string_lossy().into_owned()))
+        }
+        libc::EAI_NONAME => Ok(None),
+        libc::EAI_SYSTEM => Err(io::Error::last_os_error()),
+        other => Err(io::Error::other(format!("getnameinfo: error {other}"))),
+    }
+}
 
 /// Whom we talk to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,6 +6,7 @@
 //! | module | what it asks |
 //! |---|---|
 //! | `files` | documents, types, listings, redirects, conditions, ranges |
+//! | `access` | passwords, groups, origins, names of clients |
 //! | `hosts` | virtual hosts, aliases, access, sections, error documents |
 //! | `connections` | keep-alive, pipelining, half-closed clients, lingering close, bad requests |
 //! | `transfers` | large files, slow readers, files that change while they are sent |
@@ -26,6 +27,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod command_line;
 mod connections;
 mod dumps;

@@ -23,6 +23,7 @@ pub struct Directory {
     default_charset: Option<Option<String>>,
     canonical_name: Option<CanonicalName>,
     canonical_physical_port: Option<bool>,
+    hostname_lookups: Option<HostnameLookups>,
     signature: Option<Signature>,
     error_documents: BTreeMap<u16, ErrorDocument>,
     forced_type: Option<Option<String>>,
@@ -65,6 +66,17 @@ pub enum CanonicalName {
     Off,
     /// ServerName.
     On,
+}
+
+/// Whether clients have names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostnameLookups {
+    /// They have addresses.
+    Off,
+    /// What the DNS calls the address.
+    On,
+    /// The same, if the name has the address.
+    Double,
 }
 
 /// What stands at the foot of pages that the server makes.
@@ -146,6 +158,11 @@ impl Directory {
     /// `UseCanonicalPhysicalPort`
     pub fn canonical_physical_port(&self) -> bool {
         self.canonical_physical_port.unwrap_or(false)
+    }
+
+    /// `HostnameLookups`
+    pub fn hostname_lookups(&self) -> HostnameLookups {
+        self.hostname_lookups.unwrap_or(HostnameLookups::Off)
     }
 
     /// `ServerSignature`
@@ -234,6 +251,7 @@ impl Directory {
             default_charset: inner.default_charset.clone().or_else(|| self.default_charset.clone()),
             canonical_name: inner.canonical_name.or(self.canonical_name),
             canonical_physical_port: inner.canonical_physical_port.or(self.canonical_physical_port),
+            hostname_lookups: inner.hostname_lookups.or(self.hostname_lookups),
             signature: inner.signature.or(self.signature),
             error_documents,
             forced_type: inner.forced_type.clone().or_else(|| self.forced_type.clone()),
@@ -391,13 +409,15 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("Off"),
         contexts: HOST_AND_SECTION,
         overrides: Overrides::NONE,
-        docs: "Whether clients' addresses are looked up in the DNS for the log. Only Off is \
-               supported yet.",
-        apply: |_, args| {
-            let looks_up = args.choice(&[("On", true), ("Off", false), ("Double", true)])?;
-            if looks_up {
-                args.warn(Problem::at(args.at(), "not supported yet: addresses are logged"));
-            }
+        docs: "Whether the log and Remote_Host have the name of a client's address instead of the address itself; with \
+               Double, only a name that has the address in turn. An answer of the DNS is remembered for a minute. In the \
+               event model nobody else waits for it, but the client does.",
+        apply: |settings, args| {
+            settings.core.hostname_lookups = Some(args.choice(&[
+                ("On", HostnameLookups::On),
+                ("Off", HostnameLookups::Off),
+                ("Double", HostnameLookups::Double),
+            ])?);
             Ok(())
         },
     },

@@ -21,7 +21,8 @@ mod overrides;
 mod server;
 
 pub use directory::{
-    AcceptPathInfo, CanonicalName, Directory, ErrorDocument, EtagParts, HiddenFiles, Signature,
+    AcceptPathInfo, CanonicalName, Directory, ErrorDocument, EtagParts, HiddenFiles,
+    HostnameLookups, Signature,
 };
 pub(crate) use host::NAME_A_FILE;
 pub use host::{Host, Limits, LogTarget, Recursion, ServerName, Trace};
