@@ -11,6 +11,7 @@ pub mod log;
 pub mod modules;
 pub mod password;
 pub mod pidfile;
+mod proc;
 pub mod program;
 pub mod regex;
 pub mod request;

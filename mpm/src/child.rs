@@ -38,6 +38,8 @@ pub struct ChildContext {
     pub bucket: usize,
     /// Its bucket's listeners.
     pub listeners: Listeners,
+    /// All children's scoreboard, to be looked at.
+    pub scoreboard: Scoreboard,
 }
 
 /// How a child ends. The numbers are its exit codes, as Apache's.

@@ -35,6 +35,7 @@ mod slot;
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use herdgate_sys as sys;
@@ -52,11 +53,12 @@ pub(crate) use queue::QueueLook;
 pub use queue::QueueRecord;
 pub use slot::{Slot, SlotWriter, State};
 
-/// The scoreboard of a running server, seen from one of its own processes.
+/// The scoreboard of a running server, seen from one of its own processes. A clone is the same one.
+#[derive(Clone)]
 pub struct Scoreboard {
-    mapping: SharedMapping,
+    mapping: Arc<SharedMapping>,
     slots_per_child: usize,
-    areas: Areas,
+    areas: Arc<Areas>,
 }
 
 impl Scoreboard {
@@ -76,7 +78,7 @@ impl Scoreboard {
             None => SharedMapping::anonymous(areas.total)?,
         };
         areas.write_header(&mapping);
-        Ok(Self { mapping, slots_per_child, areas })
+        Ok(Self { mapping: Arc::new(mapping), slots_per_child, areas: Arc::new(areas) })
     }
 
     /// The record of the server as a whole.

@@ -60,6 +60,7 @@ impl Scoreboard {
         for slot in &self.slots(child)[..workers] {
             slot.generation.store(generation, Relaxed);
             slot.requests_here.store(0, Relaxed);
+            slot.bytes_here.store(0, Relaxed);
             slot.cpu_centisecs.store(0, Relaxed);
             slot.set_state(State::Starting, now);
         }

@@ -102,8 +102,8 @@ impl Scoreboard {
     /// The same as from outside, for a status page of the server itself.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let table = Table::of(&self.mapping).expect("we have written the table ourselves");
-        snapshot(&self.mapping, &table)
+        let table = Table::of(&*self.mapping).expect("we have written the table ourselves");
+        snapshot(&*self.mapping, &table)
     }
 }
 
@@ -142,6 +142,7 @@ mod tests {
         writer.describe(moment(200), b"::1", b"example.org", b"GET / HTTP/1.1");
         writer.set_state(State::Writing, moment(300));
         writer.count_request(1000);
+        writer.count_time(Duration::from_millis(20), 3, 4000);
         (folder, path, board)
     }
 
@@ -158,6 +159,9 @@ mod tests {
             let slot = &child.slots[2];
             assert_eq!((slot.state, slot.requests, slot.bytes), (State::Writing, 1, 1000));
             assert_eq!((slot.generation, slot.since), (5, moment(300)));
+            assert_eq!((slot.taken, slot.latest), (Duration::from_millis(20), slot.taken));
+            assert_eq!((slot.bytes_here, slot.connection_bytes), (1000, 4000));
+            assert_eq!(slot.connection_requests, 3);
             let description = slot.description.as_ref().unwrap();
             assert_eq!(description.request, "GET / HTTP/1.1");
             assert_eq!(description.since_ms, 200);

@@ -1,4 +1,4 @@
-//! The workers: a cache line for each, in numbers, and the pen that its worker writes it with.
+//! The workers: two cache lines for each, in numbers, and the pen that its worker writes it with.
 //!
 //! - Nobody shares a line with a neighbour: a worker's stores stay in its own processor's cache until somebody looks.
 //! - One writer at a time, so a counter is a load and a store; a locked addition would cost more and protect from nobody.
@@ -7,6 +7,7 @@ use std::sync::atomic::{
     AtomicI32, AtomicU8, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
+use std::time::Duration;
 
 use herdgate_sys as sys;
 
@@ -40,9 +41,20 @@ sys::shared! {
         pub cpu_centisecs: AtomicU32,
         /// The second of the coarse monotonic clock in which the worker looked at its CPU time last.
         pub cpu_noted_secs: AtomicU32,
+        /// Bytes sent by the present worker.
+        pub bytes_here: AtomicU64,
+        /// Time from a request's arrival to the end of its answer, of all requests answered by this slot since the
+        /// server's start, in microseconds.
+        pub taken_micros: AtomicU64,
+        /// The same of the latest request alone.
+        pub latest_micros: AtomicU64,
+        /// Requests answered on the connection that the latest one came on.
+        pub connection_requests: AtomicU64,
+        /// Bytes sent on that connection.
+        pub connection_bytes: AtomicU64,
     }
 }
-const _: () = assert!(size_of::<Slot>() == 64, "neighbours must not share a cache line");
+const _: () = assert!(size_of::<Slot>() == 128, "neighbours must not share a cache line");
 
 impl Slot {
     /// What the worker does.
@@ -162,6 +174,16 @@ impl SlotWriter<'_> {
         add(&self.slot.requests, 1);
         add(&self.slot.requests_here, 1);
         add(&self.slot.bytes, bytes);
+        add(&self.slot.bytes_here, bytes);
+    }
+
+    /// The answer to a request has gone, so long after it arrived, on a connection that had so many requests and bytes.
+    pub fn count_time(&self, taken: Duration, connection_requests: u64, connection_bytes: u64) {
+        let micros = u64::try_from(taken.as_micros()).unwrap_or(u64::MAX);
+        add(&self.slot.taken_micros, micros);
+        self.slot.latest_micros.store(micros, Relaxed);
+        self.slot.connection_requests.store(connection_requests, Relaxed);
+        self.slot.connection_bytes.store(connection_bytes, Relaxed);
     }
 
     pub(crate) fn count_connection(&self) {

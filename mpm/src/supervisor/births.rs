@@ -192,6 +192,7 @@ pub(super) fn child_main<S: Service>(
         model: plan.settings.model,
         bucket,
         listeners: plan.listeners.bucket(bucket),
+        scoreboard: scoreboard.clone(),
     };
     plan.service.child_init(&context)?;
     let child = Child {

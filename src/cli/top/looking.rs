@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use herdgate_mpm::scoreboard::reader::{Facts, Life, ReadError, Reader};
-use nix::unistd::{SysconfVar, sysconf};
+use nix::unistd::SysconfVar;
 
 use super::view::{Look, Process};
+use crate::proc::{Stat, sysconf_number};
 
 /// A scoreboard that is looked at again and again, whatever becomes of its server.
 #[derive(Debug)]
@@ -63,23 +64,15 @@ impl Watch {
 /// `None`: there is no such process, or nobody has reaped it.
 fn process(pid: i32, with_pss: bool) -> Option<Process> {
     let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let state = stat.rsplit_once(')')?.1.trim_start().chars().next()?;
-    if matches!(state, 'Z' | 'X') {
-        return None;
-    }
+    let stat = Stat::of(pid).filter(|stat| !stat.is_over)?;
     let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
     let pss = with_pss.then(|| fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok());
     Some(Process {
         rss: pages * sysconf_number(SysconfVar::PAGE_SIZE, 4096),
         pss: pss.flatten().and_then(|rollup| pss_of(&rollup)),
-        cpu: cpu_of(&stat, sysconf_number(SysconfVar::CLK_TCK, 100))?,
-        began_ticks: field_of(&stat, 22)?,
+        cpu: stat.user + stat.system,
+        began_ticks: stat.began_ticks,
     })
-}
-
-fn sysconf_number(name: SysconfVar, usual: u64) -> u64 {
-    sysconf(name).ok().flatten().and_then(|number| u64::try_from(number).ok()).unwrap_or(usual)
 }
 
 /// proc_pid_smaps(5), in bytes.
@@ -89,26 +82,12 @@ fn pss_of(rollup: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// utime and stime.
-fn cpu_of(stat: &str, ticks_per_second: u64) -> Option<Duration> {
-    let ticks = field_of(stat, 14)? + field_of(stat, 15)?;
-    Some(Duration::from_millis(ticks * 1000 / ticks_per_second.max(1)))
-}
-
-/// A field of proc_pid_stat(5), by its number there. The second one may hold spaces and parentheses.
-fn field_of(stat: &str, number: usize) -> Option<u64> {
-    stat.rsplit_once(')')?.1.split_whitespace().nth(number - 3)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn proc_is_read_as_its_manual_says() {
-        let stat = "42 (a (b) c) S 1 2 3 4 5 6 7 8 9 10 250 50 13 14";
-        assert_eq!(cpu_of(stat, 100), Some(Duration::from_secs(3)));
-        assert_eq!(cpu_of("42 (cut", 100), None);
         assert_eq!(pss_of("Rss: 9 kB\nPss:      12 kB\nPss_Dirty: 1 kB\n"), Some(12 * 1024));
         let own = process(i32::try_from(std::process::id()).unwrap(), true).unwrap();
         assert!(own.rss > 0 && own.pss.is_some_and(|pss| pss > 0));

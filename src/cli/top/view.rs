@@ -479,6 +479,11 @@ pub(super) mod tests {
             connections: 0,
             requests_here: 0,
             cpu: Duration::ZERO,
+            bytes_here: 0,
+            taken: Duration::ZERO,
+            latest: Duration::ZERO,
+            connection_requests: 0,
+            connection_bytes: 0,
             description: None,
         }
     }

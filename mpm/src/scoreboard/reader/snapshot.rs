@@ -139,6 +139,11 @@ fn slot<M: Memory>(memory: &M, table: &Table, nth: usize) -> Option<Slot> {
         connections: field!(record, SlotRecord.connections),
         requests_here: field!(record, SlotRecord.requests_here),
         cpu: Duration::from_millis(u64::from(field!(record, SlotRecord.cpu_centisecs)) * 10),
+        bytes_here: field!(record, SlotRecord.bytes_here),
+        taken: Duration::from_micros(field!(record, SlotRecord.taken_micros)),
+        latest: Duration::from_micros(field!(record, SlotRecord.latest_micros)),
+        connection_requests: field!(record, SlotRecord.connection_requests),
+        connection_bytes: field!(record, SlotRecord.connection_bytes),
         description: is_present.then(|| description(memory, table.details, nth)).flatten(),
     })
 }

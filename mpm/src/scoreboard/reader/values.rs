@@ -178,6 +178,13 @@ pub struct Slot {
     pub requests_here: u64,
     /// CPU time of the present worker, as it saw it last.
     pub cpu: Duration,
+    pub bytes_here: u64,
+    /// Spent on all requests since the server's start, each from its arrival to the end of its answer.
+    pub taken: Duration,
+    /// Spent on the latest request.
+    pub latest: Duration,
+    pub connection_requests: u64,
+    pub connection_bytes: u64,
     /// What it says that it is, or was last, busy with. `None`: it has said nothing, or died while it did.
     pub description: Option<Description>,
 }
