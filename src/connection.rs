@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use herdgate_mpm::linger::Linger;
-use herdgate_mpm::scoreboard::REQUEST_BYTES_MAX;
+use herdgate_mpm::scoreboard::{REQUEST_BYTES_MAX, State as Doing};
 use herdgate_mpm::{
     Connection, Deadline, Interest, JobHandle, Moment, Phase, Socket, Step, Turn, Wait, Why,
 };
@@ -31,8 +31,10 @@ use crate::files::Access;
 use crate::http::body::{Drain, DrainState};
 use crate::http::framing::Framing;
 use crate::http::head::{self, Head, HeadLimits, Parse};
+use crate::http::proxy_protocol::{self, Preamble};
 use crate::http::status::Status;
 use crate::log;
+use crate::modules::remoteip;
 use crate::request::{self, Caches, Client, Outcome, Server};
 use crate::response::Response;
 use crate::server::ThreadState;
@@ -50,13 +52,24 @@ pub struct WebConnection {
     server: Arc<Server>,
     transport: Transport,
     client: Client,
+    /// The PROXY protocol's header is still to come.
+    awaits_preamble: bool,
     state: State,
     /// Responses so far that kept the connection alive.
     kept: u32,
+    /// Requests answered, and bytes sent or about to be.
+    served: Served,
     /// It was shed: the next answer is the last one.
     last: bool,
     /// Answers that were not the last one although it should go, since another request had come with theirs.
     kept_leaving: u8,
+}
+
+/// What a connection has had, for the scoreboard.
+#[derive(Clone, Copy, Default)]
+struct Served {
+    requests: u64,
+    bytes: u64,
 }
 
 /// Where a connection is in its life.
@@ -116,6 +129,9 @@ enum Then {
     Close,
 }
 
+/// A connection does not begin as it must.
+struct NoPreamble;
+
 /// How one state goes over into another.
 enum Move {
     /// At once.
@@ -134,11 +150,13 @@ impl WebConnection {
     /// A connection that has just been accepted.
     pub fn new(server: Arc<Server>, socket: Socket, client: Client) -> Self {
         Self {
+            awaits_preamble: remoteip::expects_preamble(&server.config, &client),
             server,
             transport: Transport::new(socket),
             client,
             state: State::Fresh,
             kept: 0,
+            served: Served::default(),
             last: false,
             kept_leaving: 0,
         }
@@ -189,7 +207,14 @@ impl WebConnection {
         let mut buffer = std::mem::take(&mut turn.buffers().read);
         let mut held = Vec::new();
         let next = match self.transport.receive(&mut buffer, &mut held) {
-            Ok(Received::Input(input)) => self.answer_all(input, awaited, turn),
+            Ok(Received::Input(input)) => match self.skip_preamble(input) {
+                Ok(Some(rest)) => self.answer_all(rest, awaited, turn),
+                Ok(None) => {
+                    self.transport.keep(input, false);
+                    wait_for_request(awaited)
+                }
+                Err(NoPreamble) => self.close(turn),
+            },
             // Whatever had come by the deadline was read just now, so no request is lost by closing.
             Ok(Received::Nothing) if turn.why() == Why::Expired && !awaited.begun => {
                 self.close(turn)
@@ -205,6 +230,31 @@ impl WebConnection {
         };
         turn.buffers().read = buffer;
         next
+    }
+
+    /// What follows the PROXY protocol's header, if one is awaited; `None` while that is not whole.
+    fn skip_preamble<'i>(&mut self, input: &'i [u8]) -> Result<Option<&'i [u8]>, NoPreamble> {
+        if !self.awaits_preamble {
+            return Ok(Some(input));
+        }
+        match proxy_protocol::parse(input) {
+            Preamble::Partial => Ok(None),
+            Preamble::Complete { client, length } => {
+                self.awaits_preamble = false;
+                if let Some(client) = client {
+                    let proxy = self.client.address;
+                    self.client = Client { address: Some(client), proxy, ..self.client };
+                }
+                Ok(Some(&input[length..]))
+            }
+            Preamble::Invalid(why) => {
+                let log = self.server.logs.main().at(log::Level::Error, "remoteip");
+                log.client(self.client.address).say(format_args!(
+                    "AH03496: RemoteIPProxyProtocol data is missing, but required! Aborting request. ({why})"
+                ));
+                Err(NoPreamble)
+            }
+        }
     }
 
     /// Answers every whole request in the input, as long as their answers fit together.
@@ -280,8 +330,11 @@ impl WebConnection {
         self.send(answers, then.unwrap_or(Then::Close), turn)
     }
 
-    /// `ExtendedStatus`: puts the request on the scoreboard, before anything is done about it.
-    fn describe(&self, head: &Head<'_>, turn: &Turn<'_, ThreadState>) {
+    /// Puts on the scoreboard that a request is being answered, where that may take time, and with `ExtendedStatus` which.
+    fn describe(&self, head: &Head<'_>, turn: &mut Turn<'_, ThreadState>) {
+        if turn.local().access == Access::MayBlock {
+            turn.slot().set_state(Doing::Writing, turn.now());
+        }
         let config = &self.server.config;
         if !config.server.extended_status {
             return;

@@ -34,7 +34,9 @@ mod variables;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use herdgate_mpm::scoreboard::Scoreboard;
 
 use crate::config::{Config, DirSettings, Host};
 use crate::files::Access;
@@ -48,7 +50,7 @@ use crate::http::target::Target;
 use crate::log::error::Entry;
 use crate::log::{Level, Logs, Moment, Quoted};
 use crate::modules::core::Tokens;
-use crate::modules::{auth_basic, env, setenvif};
+use crate::modules::{auth_basic, env, remoteip, setenvif};
 use crate::password::Verified;
 use crate::response::Response;
 use crate::route::hosts::HostIndex;
@@ -78,14 +80,16 @@ pub struct Server {
     pub verified: Verified,
     /// What clients are called.
     pub client_names: ClientNames,
+    /// What all workers do; a process learns of it when it begins to serve.
+    pub scoreboard: OnceLock<Scoreboard>,
 }
 
 impl Server {
     /// A server that answers as `config` says and tells `logs` what goes wrong.
     pub fn new(config: Arc<Config>, logs: Logs) -> Server {
         let banner = banner(config.server.tokens);
-        let (verified, client_names) = Default::default();
-        Server { config, logs, banner, verified, client_names }
+        let (verified, client_names, scoreboard) = Default::default();
+        Server { config, logs, banner, verified, client_names, scoreboard }
     }
 }
 
@@ -110,12 +114,19 @@ pub struct Client {
     pub address: Option<SocketAddr>,
     /// Ours.
     pub local: Option<SocketAddr>,
+    /// The proxy that the connection comes from, if `address` is what that has told.
+    pub proxy: Option<SocketAddr>,
 }
 
 impl Client {
     /// The client's address, for what is decided by it; on a Unix socket both ends count as one machine.
     pub(crate) fn address_or_own(&self) -> IpAddr {
         self.address.unwrap_or_else(|| self.local_or_unspecified()).ip()
+    }
+
+    /// The other end of the connection, whoever that speaks for.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.proxy.or(self.address)
     }
 
     /// Our end, for what is chosen by it; unspecified if it has no address, which no `<VirtualHost>` names.
@@ -191,7 +202,8 @@ pub(crate) struct Elsewhere {
 /// What one request is about, and how far it has come.
 pub(crate) struct Request<'r> {
     pub(crate) server: &'r Server,
-    pub(crate) client: &'r Client,
+    /// Who asks, as far as proxies on the way are believed.
+    pub(crate) client: Client,
     pub(crate) head: &'r Head<'r>,
     pub(crate) now: Moment,
     pub(crate) access: Access,
@@ -244,7 +256,7 @@ impl<'r> Request<'r> {
         };
         Request {
             server,
-            client,
+            client: *client,
             head,
             now,
             access,
@@ -293,6 +305,7 @@ impl<'r> Request<'r> {
         let path = self.normalise(self.head.path())?;
         self.place.path.clone_from(&path);
         self.trace_host();
+        remoteip::post_read_request(self);
         self.name_client()?;
         setenvif::post_read_request(self);
         self.run(path)
@@ -366,7 +379,7 @@ impl<'r> Request<'r> {
     }
 
     /// The default handler: the file as it is, or what stands for a folder.
-    fn serve(&mut self) -> Result<Response, Stop> {
+    pub(crate) fn serve(&mut self) -> Result<Response, Stop> {
         let found = match self.found.take() {
             Some(found) => found,
             None => match self.fall_back()? {
@@ -417,7 +430,7 @@ impl<'r> Request<'r> {
     }
 
     /// Whether only the head is wanted.
-    fn is_head(&self) -> bool {
+    pub(crate) fn is_head(&self) -> bool {
         self.head.method() == Method::Head
     }
 

@@ -18,7 +18,7 @@ use crate::config::DirSettings;
 use crate::files::content::Span;
 use crate::http::status::Status;
 use crate::log::access;
-use crate::request::{EditedFields, Env};
+use crate::request::{Client, EditedFields, Env};
 use crate::route::hosts::HostIndex;
 
 /// The answer to one request.
@@ -42,6 +42,8 @@ pub struct Response {
     pub file: Option<Vec<u8>>,
     /// The virtual host that answered.
     pub host: HostIndex,
+    /// Who has asked, as far as proxies on the way are believed.
+    pub client: Client,
     /// What the sections say about it: sending (EnableSendfile) and logging ask.
     pub settings: Arc<DirSettings>,
     /// Who the client has proved to be; with status 401, who it says to be.

@@ -56,7 +56,8 @@ impl Service for WebService {
     type Connection = WebConnection;
     type Local = ThreadState;
 
-    fn child_init(&self, _child: &ChildContext) -> io::Result<()> {
+    fn child_init(&self, child: &ChildContext) -> io::Result<()> {
+        let _ = self.server.scoreboard.set(child.scoreboard.clone()); // A child begins once.
         if let Some(folder) = &self.server.config.server.mpm.core_dump_directory {
             let moved = std::env::set_current_dir(folder);
             if let Err(error) = moved.and_then(|()| sys::process::set_dumpable(true)) {
@@ -92,7 +93,7 @@ impl Service for WebService {
         } else {
             self.listeners.get(listener).address().inet()
         };
-        WebConnection::new(Arc::clone(&self.server), socket, Client { address, local })
+        WebConnection::new(Arc::clone(&self.server), socket, Client { address, local, proxy: None })
     }
 
     fn end_turn(&self, local: &mut ThreadState) {

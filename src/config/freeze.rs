@@ -55,8 +55,10 @@ pub(super) fn freeze(draft: Draft) -> Result<Loaded, Diagnostics> {
         frozen.place = location.map(|location| format!("{}:{}", location.file, location.line));
         hosts.push(frozen);
     }
-    let server = freeze_server(&draft.server, draft.model, draft.definitions.iter(), &mut found);
+    let mut server =
+        freeze_server(&draft.server, draft.model, draft.definitions.iter(), &mut found);
 
+    server.proxy_protocol = hosts.iter().any(|host| host.settings.remoteip.proxy_protocol());
     let diagnostics = Diagnostics { list: found.list, sources: draft.sources };
     if diagnostics.has_errors() {
         return Err(diagnostics);
@@ -74,6 +76,13 @@ impl Findings {
         self.list.push(Diagnostic::error(span, message));
     }
 
+    /// Unless something was found there already: hosts share what the main server says.
+    fn error_once(&mut self, span: Span, message: String) {
+        if !self.list.iter().any(|known| known.span == Some(span)) {
+            self.error(span, message);
+        }
+    }
+
     fn warning(&mut self, span: Span, message: impl Into<String>) {
         self.list.push(Diagnostic::warning(span, message));
     }
@@ -89,7 +98,7 @@ fn freeze_host(
     found: &mut Findings,
 ) -> Host {
     let own = host.unwrap_or(main);
-    let (settings, base, sections) = match host {
+    let (mut settings, base, sections) = match host {
         None => (main.settings.clone(), main.base.clone(), Sections::new(&main.sections, &[])),
         Some(host) => (
             HostSettings::merge(&main.settings, &host.settings),
@@ -99,6 +108,7 @@ fn freeze_host(
     };
     check_document_root(&own.settings, found);
     check_formats(&own.settings, found);
+    settings.remoteip.resolve(|span, message| found.error_once(span, message));
     let name = settings.core.name().map_or(main_name, |name| &name.host).to_string();
     let error_log = settings.core.error_log().cloned();
     Host {
@@ -287,6 +297,7 @@ fn freeze_server<'d>(
         tokens: settings.core.tokens(),
         extended_status: settings.status.extended(),
         see_request_tail: settings.core.see_request_tail(),
+        proxy_protocol: false, // Until the hosts are known.
         types: types(settings, found),
         defines,
     }

@@ -99,6 +99,8 @@ pub struct Server {
     pub extended_status: bool,
     /// `SeeRequestTail`
     pub see_request_tail: bool,
+    /// Some host has `RemoteIPProxyProtocol On`.
+    pub proxy_protocol: bool,
     /// Types by extension.
     pub types: TypeMap,
     /// What was defined at the end, sorted.
@@ -273,6 +275,11 @@ impl Config {
         let by_path = members.find(|index| self.hosts[*index].settings.core.has_path(path));
         let index = by_path.unwrap_or_else(|| self.table.first(local));
         (index, &self.hosts[index])
+    }
+
+    /// The hosts that a request may be for that comes in at `local`.
+    pub(crate) fn hosts_at(&self, local: SocketAddr) -> impl Iterator<Item = &Host> {
+        self.table.all(local).iter().map(|index| &self.hosts[*index])
     }
 
     /// The main server, whose error log tells what concerns no host.

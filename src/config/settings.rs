@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use crate::modules::{
     access_compat, alias, allowmethods, auth_basic, authn_core, authn_file, authz_core,
-    authz_groupfile, autoindex, core, dir, env, log_config, mime, mpm_common, setenvif, status,
-    unixd,
+    authz_groupfile, autoindex, core, dir, env, log_config, mime, mpm_common, remoteip, setenvif,
+    status, unixd,
 };
 use crate::route::ifs::IfChain;
 
@@ -53,6 +53,8 @@ pub struct HostSettings {
     pub core: core::Host,
     /// mod_log_config
     pub log: log_config::Host,
+    /// mod_remoteip
+    pub remoteip: remoteip::RemoteIp,
 }
 
 /// What a section may set for itself.
@@ -95,6 +97,7 @@ impl HostSettings {
             alias: outer.alias.merge(&inner.alias),
             core: outer.core.merge(&inner.core),
             log: outer.log.merge(&inner.log),
+            remoteip: outer.remoteip.merge(&inner.remoteip),
         }
     }
 }

@@ -120,6 +120,8 @@ impl WebConnection {
         self.kept += u32::from(fate.keeps());
         self.kept_leaving += u8::from(leaves && fate.keeps());
         turn.slot().count_request(head_bytes + body_bytes);
+        self.served.requests += 1;
+        self.served.bytes += head_bytes + body_bytes;
         let body = std::mem::replace(&mut response.body, Body::Empty);
         if matches!(body, Body::File { .. }) {
             let (head, received) = (asked.raw.into(), asked.received);
@@ -128,7 +130,7 @@ impl WebConnection {
             answers.body = body;
             return fate;
         }
-        self.log(asked, &response, head_bytes, body_bytes, after(fate), turn.local());
+        self.log(asked, &response, head_bytes, body_bytes, after(fate), turn);
         match body.in_memory() {
             Some(bytes) if bytes.len() <= COPY_BYTES_MAX => answers.bytes.extend_from_slice(bytes),
             _ => answers.body = body,
@@ -137,7 +139,12 @@ impl WebConnection {
     }
 
     /// A file has gone, or as much of it as ever will: logs its request.
-    pub(super) fn log_late(&self, unlogged: &Unlogged, body_left: u64, local: &mut ThreadState) {
+    pub(super) fn log_late(
+        &self,
+        unlogged: &Unlogged,
+        body_left: u64,
+        turn: &mut Turn<'_, ThreadState>,
+    ) {
         let limits = self.head_limits();
         let head = match head::parse(&unlogged.head, &limits) {
             Parse::Complete { head, .. } => Some(head),
@@ -153,7 +160,7 @@ impl WebConnection {
         };
         let after = if body_left == 0 { after(unlogged.fate) } else { After::Aborted };
         let body_bytes = unlogged.body_bytes - body_left;
-        self.log(&asked, &unlogged.response, unlogged.head_bytes, body_bytes, after, local);
+        self.log(&asked, &unlogged.response, unlogged.head_bytes, body_bytes, after, turn);
     }
 
     fn log(
@@ -163,16 +170,19 @@ impl WebConnection {
         head_bytes: u64,
         body_bytes: u64,
         after: After,
-        local: &mut ThreadState,
+        turn: &mut Turn<'_, ThreadState>,
     ) {
         let head = asked.head;
+        let duration = log::Moment::now().since(asked.received);
+        turn.slot().count_time(duration, self.served.requests, self.served.bytes);
         let host = &self.server.config.hosts[response.host];
         let no_fields = &NoFields;
         let record = Record {
-            client: self.client.address,
+            client: response.client.address,
+            peer: response.client.peer(),
             local: self.client.local,
             received: asked.received,
-            duration: log::Moment::now().since(asked.received),
+            duration,
             request_line: asked.line,
             method: head.map_or(&[][..], |head| head.method().as_str().as_bytes()),
             path: &response.path,
@@ -209,6 +219,7 @@ impl WebConnection {
             },
             response_fields: response,
         };
+        let local = turn.local();
         self.server.logs.record(response.host, &record, &mut local.batch, &mut local.clock);
     }
 

@@ -79,7 +79,7 @@ impl WebConnection {
         let more = if matches!(body, Body::File { .. }) { More::Yes } else { More::No };
         let Ok(sent) = self.send_pieces(&bytes, memory, more) else {
             if let Some(unlogged) = unlogged {
-                self.log_late(&unlogged, unlogged.body_bytes, turn.local());
+                self.log_late(&unlogged, unlogged.body_bytes, turn);
             }
             return Move::To(State::Gone);
         };
@@ -135,7 +135,7 @@ impl WebConnection {
         let client = match progress {
             Ok(Progress::AllSent) => {
                 if let Some(unlogged) = &sending.unlogged {
-                    self.log_late(unlogged, 0, turn.local());
+                    self.log_late(unlogged, 0, turn);
                 }
                 return self.go_on(then, turn);
             }
@@ -158,7 +158,7 @@ impl WebConnection {
     fn abandon(&self, sending: &Sending, turn: &mut Turn<'_, ThreadState>) -> Move {
         if let Some(unlogged) = &sending.unlogged {
             let body_left = sending.left().min(unlogged.body_bytes);
-            self.log_late(unlogged, body_left, turn.local());
+            self.log_late(unlogged, body_left, turn);
         }
         Move::To(State::Gone)
     }

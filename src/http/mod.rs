@@ -27,6 +27,7 @@ pub mod framing;
 pub mod head;
 pub mod keepalive;
 pub mod method;
+pub mod proxy_protocol;
 pub mod range;
 pub mod response;
 pub mod status;

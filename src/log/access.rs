@@ -60,6 +60,8 @@ pub enum After {
 pub struct Record<'r> {
     /// The client; a client on a Unix socket has no address.
     pub client: Option<SocketAddr>,
+    /// The other end of the connection: the client, or the proxy that speaks for it.
+    pub peer: Option<SocketAddr>,
     /// Our end of the connection.
     pub local: Option<SocketAddr>,
     /// When the request line was read.
@@ -115,6 +117,7 @@ impl Default for Record<'_> {
     fn default() -> Self {
         Record {
             client: None,
+            peer: None,
             local: None,
             received: Moment { secs: 0, nanos: 0 },
             duration: Duration::ZERO,
@@ -176,6 +179,7 @@ enum What {
     Absent,
     ClientAddress,
     ClientName,
+    PeerAddress,
     LocalAddress,
     BodyBytes {
         zero_as_dash: bool,
@@ -353,6 +357,7 @@ impl What {
     fn by_letter(letter: u8, argument: Option<String>) -> Result<What, String> {
         let named = || argument.clone().unwrap_or_default();
         Ok(match letter {
+            b'a' | b'h' if argument.as_deref() == Some("c") => What::PeerAddress,
             b'a' => What::ClientAddress,
             b'A' => What::LocalAddress,
             b'b' => What::BodyBytes { zero_as_dash: true },
@@ -459,6 +464,7 @@ impl What {
                 Some(name) => foreign(line, Some(name.as_bytes())),
                 None => address(line, record.client),
             },
+            What::PeerAddress => address(line, record.peer),
             What::LocalAddress => address(line, record.local),
             What::BodyBytes { zero_as_dash: true } if record.body_bytes == 0 => line.push(b'-'),
             What::BodyBytes { .. } => decimal(line, record.body_bytes),

@@ -32,6 +32,7 @@ pub mod log_config;
 pub mod logio;
 pub mod mime;
 pub mod mpm_common;
+pub mod remoteip;
 pub mod sections;
 pub mod setenvif;
 pub mod status;
@@ -84,6 +85,7 @@ pub const ALL: &[&Module] = &[
     &mpm_common::EVENT,
     &mpm_common::PREFORK,
     &mpm_common::WORKER,
+    &remoteip::MODULE,
     &setenvif::MODULE,
     &SO,
     &status::MODULE,

@@ -43,7 +43,7 @@ impl<'r> Request<'r> {
         }
         let mut caches = Caches::default();
         let mut inquiry =
-            Request::new(self.server, self.client, self.head, self.now, &mut caches, self.access);
+            Request::new(self.server, &self.client, self.head, self.now, &mut caches, self.access);
         inquiry.is_inquiry = true;
         let outcome = inquiry.inquire(path_or_file, is_file);
         match outcome {
@@ -99,7 +99,8 @@ impl Facts for Known<'_, '_> {
             "QUERY_STRING" => Some(request.query.as_deref().unwrap_or_default().to_vec()),
             "IS_SUBREQ" => text(if request.is_inquiry { "true" } else { "false" }),
             "THE_REQUEST" => Some(request.head.request_line().to_vec()),
-            "REMOTE_ADDR" | "CONN_REMOTE_ADDR" => ip(request.client.address),
+            "REMOTE_ADDR" => ip(request.client.address),
+            "CONN_REMOTE_ADDR" => ip(request.client.peer()),
             "REMOTE_PORT" => {
                 request.client.address.map(|address| address.port().to_string().into_bytes())
             }

@@ -93,7 +93,7 @@ impl Request<'_> {
         [self.names().to_string().as_bytes(), path].concat()
     }
 
-    pub(super) fn names(&self) -> Names<'_> {
-        Names::of(self.host(), &self.place.settings, Some(self.head), self.client)
+    pub(crate) fn names(&self) -> Names<'_> {
+        Names::of(self.host(), &self.place.settings, Some(self.head), &self.client)
     }
 }

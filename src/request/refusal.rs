@@ -75,6 +75,7 @@ pub fn refuse(server: &Server, client: &Client, status: Status, notes: &str) -> 
         path: Vec::new(),
         file: None,
         host: index,
+        client: *client,
         settings,
         env: Env::default(),
         user: None,
@@ -159,7 +160,7 @@ impl Request<'_> {
     }
 
     /// The foot of a page that the server makes.
-    pub(super) fn signature(&self) -> Vec<u8> {
+    pub(crate) fn signature(&self) -> Vec<u8> {
         let mut html = Vec::new();
         let about = self.about();
         let names = about.names();
@@ -173,7 +174,7 @@ impl Request<'_> {
             host: self.host(),
             settings: &self.place.settings,
             head: Some(self.head),
-            client: self.client,
+            client: &self.client,
         }
     }
 
@@ -196,6 +197,7 @@ impl Request<'_> {
             path: self.place.path.clone(),
             file: self.place.mapped.as_ref().map(|_| self.place.file().to_vec()),
             host: self.host,
+            client: self.client,
             settings: Arc::clone(&self.place.settings),
             env: Env::default(),
             user: None,

@@ -82,6 +82,7 @@ impl Site {
         let client = Client {
             address: Some("192.0.2.1:4711".parse().unwrap()),
             local: Some("127.0.0.1:8080".parse().unwrap()),
+            proxy: None,
         };
         let mut cache = Caches::default();
         let mut respond = |access| respond(&self.server, &client, &head, NOW, &mut cache, access);

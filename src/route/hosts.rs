@@ -96,6 +96,11 @@ impl HostTable {
         self.group(local).map_or(&[], |group| &group.hosts)
     }
 
+    /// All hosts of the address, in file order; the main server if there are none.
+    pub(crate) fn all(&self, local: SocketAddr) -> &[HostIndex] {
+        self.group(local).map_or(&[MAIN], |group| &group.hosts)
+    }
+
     /// Whether a host for `local` has this name, as [`select`](Self::select) sees it.
     pub(crate) fn knows(&self, local: SocketAddr, name: &[u8]) -> bool {
         let mut buffer = [0; NAME_BYTES_MAX];

@@ -326,7 +326,8 @@ fn names_are_asked_by_jobs_only() {
         let text = b"GET /docs/ HTTP/1.1\r\nHost: x\r\n\r\n";
         let Parse::Complete { head, .. } = parse(text, &HeadLimits::default()) else { panic!() };
         let address = Some("127.0.0.1:1".parse().unwrap());
-        let client = Client { address, local: Some("127.0.0.1:8080".parse().unwrap()) };
+        let client =
+            Client { address, local: Some("127.0.0.1:8080".parse().unwrap()), proxy: None };
         match respond(&site.server, &client, &head, NOW, &mut Caches::default(), access) {
             Outcome::Ready(response) => Some((response.status.code(), response.client_name)),
             Outcome::WouldBlock => None,

@@ -11,6 +11,7 @@ fn told(site: &Site, path: &str) -> Vec<String> {
     let client = Client {
         local: Some("127.0.0.1:8080".parse().unwrap()),
         address: Some("192.0.2.1:4711".parse().unwrap()),
+        proxy: None,
     };
     let trace = Trace::default();
     explain(&site.server, &client, &head, NOW, &trace);
