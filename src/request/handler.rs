@@ -2,7 +2,7 @@
 
 use super::{Request, Stop};
 use crate::log::Quoted;
-use crate::modules::mime;
+use crate::modules::{mime, status};
 use crate::response::Response;
 
 /// Answers a request whose place is known and opened, if there is anything to open.
@@ -10,7 +10,8 @@ type Handler = fn(&mut Request<'_>) -> Result<Response, Stop>;
 
 /// Every handler that a name leads to. All other names, which are those of programs that are not here, lead to the
 /// default handler, as in Apache.
-const HANDLERS: &[(&str, Handler)] = &[("default-handler", default_handler)];
+const HANDLERS: &[(&str, Handler)] =
+    &[("default-handler", default_handler), ("server-status", status::handler)];
 
 /// The file as it is, or what stands for a folder.
 fn default_handler(request: &mut Request<'_>) -> Result<Response, Stop> {

@@ -13,6 +13,7 @@
 //! | `logs` | what is written, and where |
 //! | `lifecycle` | restarts, stops, killed children, bad configurations, the pid file |
 //! | `signals` | several at once, in the middle of something, without end |
+//! | `proxies` | who the client is behind a proxy |
 //! | `reload` | what is said about a reload; one that fails has changed nothing |
 //! | `command_line` | options, exit codes, messages |
 //! | `dumps` | `-S`, `-M`, `-D DUMP_…` |
@@ -20,6 +21,7 @@
 //! | `gate` | which gate stands before accept, and what is said about it |
 //! | `memory` | how many workers fit, children that grow, children that retire, who goes first |
 //! | `saturation` | what is said when all workers are busy |
+//! | `status` | the page that tells what the server does |
 //! | `slow` | a disk that takes its time |
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by failing")]
@@ -38,8 +40,10 @@ mod hosts;
 mod lifecycle;
 mod logs;
 mod memory;
+mod proxies;
 mod reload;
 mod saturation;
 mod signals;
 mod slow;
+mod status;
 mod transfers;
