@@ -44,7 +44,7 @@ impl<'n> Names<'n> {
         match asked {
             Some(asked) => Names {
                 scheme,
-                host: Cow::Borrowed(asked.name),
+                host: in_small_letters(asked.name),
                 port: asked.port.or(physical).or(configured_port).unwrap_or(HTTP_PORT),
             },
             // A client that names no host has no port in mind either, so the real one is the best guess.
@@ -57,6 +57,14 @@ impl<'n> Names<'n> {
                     .unwrap_or(HTTP_PORT),
             },
         }
+    }
+}
+
+fn in_small_letters(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
     }
 }
 

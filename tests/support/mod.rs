@@ -20,6 +20,7 @@ pub(crate) mod cgroup;
 pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod fuse;
+pub(crate) mod links;
 pub(crate) mod load;
 pub(crate) mod processes;
 pub(crate) mod serve;
