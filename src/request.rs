@@ -233,6 +233,8 @@ pub(crate) struct Request<'r> {
     is_inquiry: bool,
     /// Whether this is for an error's page: always a GET, of the whole, whatever the client has.
     for_error: bool,
+    /// Fields of the request that expressions have asked for.
+    varies: RefCell<Vec<String>>,
     /// Lines for the error log, held back until it is certain that no job will say the same again.
     troubles: RefCell<Vec<u8>>,
     /// Who wants to know what happens; see [`Request::trace`].
@@ -274,6 +276,7 @@ impl<'r> Request<'r> {
             found: None,
             is_inquiry: false,
             for_error: false,
+            varies: RefCell::default(),
             troubles: RefCell::default(),
             listener: None,
         }
@@ -283,7 +286,7 @@ impl<'r> Request<'r> {
     fn outcome(mut self) -> Outcome {
         let answered = match self.answer() {
             Err(Stop::Refused(refusal)) => self.refused(refusal),
-            other => other,
+            other => other.map(|response| self.with_vary(response)),
         };
         match answered {
             Ok(response) => Outcome::Ready(self.finish(response)),

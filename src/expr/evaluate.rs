@@ -162,7 +162,11 @@ impl Function {
         let os_env =
             |name: &str| std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec);
         Ok(match self {
-            Function::Field => facts.field(&name()).unwrap_or_default(),
+            Function::Field => {
+                facts.varies_by(&name());
+                facts.field(&name()).unwrap_or_default()
+            }
+            Function::FieldUntold => facts.field(&name()).unwrap_or_default(),
             Function::ResponseField => facts.response_field(&name()).unwrap_or_default(),
             Function::Env => facts.env(&name()).unwrap_or_default(),
             Function::OsEnv => os_env(&name()).unwrap_or_default(),

@@ -47,6 +47,8 @@ pub trait Facts {
     fn variable(&self, name: &str) -> Option<Vec<u8>>;
     /// A field of the request.
     fn field(&self, name: &str) -> Option<Vec<u8>>;
+    /// Notes that the answer depends on this field of the request, which Vary tells caches.
+    fn varies_by(&self, _field: &str) {}
     /// A field of the response, as far as there is one.
     fn response_field(&self, name: &str) -> Option<Vec<u8>>;
     /// A variable of the request's environment.
@@ -160,6 +162,8 @@ enum Word {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Function {
     Field,
+    /// As `Field`, but caches are not told (`req_novary`).
+    FieldUntold,
     ResponseField,
     Env,
     OsEnv,

@@ -419,7 +419,7 @@ fn function(name: &str) -> Result<Function, String> {
     const FUNCTIONS: &[(&str, Function)] = &[
         ("req", Function::Field),
         ("http", Function::Field),
-        ("req_novary", Function::Field),
+        ("req_novary", Function::FieldUntold),
         ("resp", Function::ResponseField),
         ("reqenv", Function::Env),
         ("v", Function::Env),

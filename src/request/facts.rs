@@ -14,6 +14,7 @@ use crate::expr::Facts;
 use crate::files::content::{self, Span};
 use crate::files::open::{self, LinkPolicy, Links, OpenError};
 use crate::http::head::Version;
+use crate::http::status::Status;
 use crate::log::LogClock;
 use crate::log::access::Fields as _;
 use crate::response::Response;
@@ -34,6 +35,30 @@ impl<'r> Request<'r> {
     /// What is known so far.
     pub(crate) fn known(&self) -> Known<'_, 'r> {
         Known { request: self, place: &self.place, response: None }
+    }
+
+    /// Notes that the answer depends on this field of the request, which Vary tells caches. That it depends on Host goes
+    /// without saying (RFC 9110, section 12.5.5: it is part of the target).
+    pub(crate) fn varies_by(&self, field: &str) {
+        let mut varies = self.varies.borrow_mut();
+        let is_known = |known: &String| known.eq_ignore_ascii_case(field);
+        if !field.eq_ignore_ascii_case("Host") && !varies.iter().any(is_known) {
+            varies.push(field.to_owned());
+        }
+    }
+
+    /// The response with a Vary that names all fields noted so far.
+    pub(super) fn with_vary(&self, mut response: Response) -> Response {
+        let varies = self.varies.borrow();
+        if !varies.is_empty() {
+            let mut members = varies.join(", ");
+            if let Some(more) = response.fields.get("Vary") {
+                members = format!("{members}, {}", String::from_utf8_lossy(more));
+                response.fields.remove("Vary");
+            }
+            response.fields.push("Vary", members.as_bytes());
+        }
+        response
     }
 
     /// Whether another request for `path_or_file` would be allowed and lead to something.
@@ -70,6 +95,11 @@ impl<'r> Request<'r> {
 }
 
 impl Known<'_, '_> {
+    fn varying_field(&self, name: &str) -> Option<Vec<u8>> {
+        self.varies_by(name);
+        self.field(name)
+    }
+
     fn time(&self, pattern: &str) -> Vec<u8> {
         LogClock::default().local(self.request.now).strftime(pattern).to_string().into_bytes()
     }
@@ -85,13 +115,13 @@ impl Facts for Known<'_, '_> {
         };
         let switch = |on: bool| text(if on { "on" } else { "off" });
         match name {
-            "HTTP_ACCEPT" => self.field("Accept"),
-            "HTTP_COOKIE" => self.field("Cookie"),
-            "HTTP_FORWARDED" => self.field("Forwarded"),
-            "HTTP_HOST" => self.field("Host"),
-            "HTTP_PROXY_CONNECTION" => self.field("Proxy-Connection"),
-            "HTTP_REFERER" => self.field("Referer"),
-            "HTTP_USER_AGENT" => self.field("User-Agent"),
+            "HTTP_ACCEPT" => self.varying_field("Accept"),
+            "HTTP_COOKIE" => self.varying_field("Cookie"),
+            "HTTP_FORWARDED" => self.varying_field("Forwarded"),
+            "HTTP_HOST" => self.varying_field("Host"),
+            "HTTP_PROXY_CONNECTION" => self.varying_field("Proxy-Connection"),
+            "HTTP_REFERER" => self.varying_field("Referer"),
+            "HTTP_USER_AGENT" => self.varying_field("User-Agent"),
             "REQUEST_METHOD" => text(request.head.method().as_str()),
             "REQUEST_SCHEME" => text(request.names().scheme),
             "REQUEST_URI" | "DOCUMENT_URI" => Some(place.path.clone()),
@@ -124,7 +154,10 @@ impl Facts for Known<'_, '_> {
             }
             "CONTENT_TYPE" => response?.content_type.as_deref().and_then(text),
             "HANDLER" => response?.handler.and_then(text),
-            "REQUEST_STATUS" => text(&response?.status.code().to_string()),
+            "REQUEST_STATUS" => {
+                let status = response.map_or(Status::OK, |response| response.status);
+                text(&status.code().to_string())
+            }
             "HTTPS" | "HTTP2" => switch(false),
             "IPV6" => switch(request.client.address.is_some_and(|address| address.is_ipv6())),
             "TIME_YEAR" => Some(self.time("%Y")),
@@ -141,6 +174,10 @@ impl Facts for Known<'_, '_> {
 
     fn field(&self, name: &str) -> Option<Vec<u8>> {
         self.request.fields.header(name).map(<[u8]>::to_vec)
+    }
+
+    fn varies_by(&self, field: &str) {
+        self.request.varies_by(field);
     }
 
     fn response_field(&self, name: &str) -> Option<Vec<u8>> {

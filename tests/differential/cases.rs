@@ -83,7 +83,8 @@ impl Case {
                 }
                 ["folder", path] => case.entries.push(Entry::Folder { path: path.into() }),
                 ["requests"] => {
-                    let lines = body.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+                    let lines =
+                        body.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
                     case.requests.extend(lines.map(Request::parse));
                 }
                 _ => panic!("no such part: --- {head}"),

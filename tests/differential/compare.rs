@@ -139,8 +139,8 @@ fn compare_fields(theirs: &Normal, ours: &Normal, found: &mut Vec<String>) {
     names.dedup();
     for name in names {
         let (theirs_has, ours_has) = (theirs.value(name), ours.value(name));
-        let same = theirs_has == ours_has
-            || name == "expires" && theirs.lives_for() == ours.lives_for();
+        let same =
+            theirs_has == ours_has || name == "expires" && theirs.lives_for() == ours.lives_for();
         if !same {
             found.push(format!("{name}: {theirs_has} / {ours_has}"));
         }
@@ -179,10 +179,7 @@ fn compare_bodies(theirs: &[u8], ours: &[u8], found: &mut Vec<String>) {
 }
 
 /// Lines side by side: a line that only one side has stands alone, as far as that can be seen without much searching.
-fn aligned<'t>(
-    theirs: &[&'t str],
-    ours: &[&'t str],
-) -> Vec<(Option<&'t str>, Option<&'t str>)> {
+fn aligned<'t>(theirs: &[&'t str], ours: &[&'t str]) -> Vec<(Option<&'t str>, Option<&'t str>)> {
     let (mut left, mut right) = (0, 0);
     let mut pairs = Vec::new();
     while left < theirs.len() || right < ours.len() {
@@ -238,16 +235,30 @@ fn what_differs_is_named() {
     };
     let theirs = reply(
         200,
-        &[("Server", "Apache"), ("Location", "http://a:8080/"), ("Content-Length", "40"), ("Allow", "A,B")],
+        &[
+            ("Server", "Apache"),
+            ("Location", "http://a:8080/"),
+            ("Content-Length", "40"),
+            ("Allow", "A,B"),
+        ],
         "<address>Apache Server at a Port 8080</address>\nsame\nonly theirs\nend",
     );
     let ours = reply(
         200,
-        &[("SERVER", "Herdgate"), ("location", "http://a:8080/"), ("X", "1"), ("x", "2"), ("Allow", "B, A")],
+        &[
+            ("SERVER", "Herdgate"),
+            ("location", "http://a:8080/"),
+            ("X", "1"),
+            ("x", "2"),
+            ("Allow", "B, A"),
+        ],
         "<address>Herdgate Server at a Port 8080</address>\nsame\nend",
     );
     let expected = ["framing: length / the end", "x: - / 1 && 2", "body: only theirs / -"];
     assert_eq!(differences(&theirs, &ours), expected);
-    assert_eq!(differences(&theirs, &reply(201, &[], "")), ["status: HTTP/1.1 200 OK / HTTP/1.1 201 OK"]);
+    assert_eq!(
+        differences(&theirs, &reply(201, &[], "")),
+        ["status: HTTP/1.1 200 OK / HTTP/1.1 201 OK"]
+    );
     assert!(differences(&theirs, &theirs).is_empty());
 }

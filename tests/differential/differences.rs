@@ -47,8 +47,8 @@ impl Differences {
     /// Whether a rule says that this may be so.
     pub(crate) fn covers(&mut self, request: &str, difference: &str) -> bool {
         let mut rules = self.rules.iter_mut();
-        let rule =
-            rules.find(|rule| rule.request.is_match(request) && rule.difference.is_match(difference));
+        let rule = rules
+            .find(|rule| rule.request.is_match(request) && rule.difference.is_match(difference));
         rule.map(|rule| rule.used = true).is_some()
     }
 

@@ -53,8 +53,7 @@ macro_rules! compare_cases {
 }
 
 compare_cases! {
-    access, aliases, conditionals, errors, expressions, files, folders, hosts, htaccess, methods, protocol, ranges,
-    sections, types, urls, variables,
+    aliases, conditionals, errors, expressions, files, htaccess, methods, protocol, sections, types, urls,
 }
 
 /// Asks both servers everything that the file of this name holds.
@@ -106,7 +105,8 @@ impl Faults {
     fn assert_none(&self, name: &str, asked: usize) {
         let mut text = String::new();
         for ((request, differing), models) in &self.found {
-            text += &format!("{request}   ({})\n    {}\n", models.join(", "), differing.join("\n    "));
+            text +=
+                &format!("{request}   ({})\n    {}\n", models.join(", "), differing.join("\n    "));
         }
         for rule in &self.unused {
             text += &format!("differences.md: nothing needs {rule}\n");
