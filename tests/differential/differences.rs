@@ -9,7 +9,7 @@
 //!    the cases          the request     the difference
 //! ```
 //!
-//! Both patterns are regular expressions for the whole line. A rule must be needed in each of the cases that it names.
+//! A long rule may go on in a second line. Both patterns are regular expressions for the whole line. A rule must be needed in each of the cases that it names.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -61,7 +61,8 @@ impl Differences {
 fn read_all() -> Vec<Rule> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/differential/differences.md");
     let text = fs::read_to_string(path).unwrap();
-    text.lines().filter(|line| line.starts_with("- `")).map(Rule::parse).collect()
+    let whole_rules = text.replace(":\n  `", ": `");
+    whole_rules.lines().filter(|line| line.starts_with("- `")).map(Rule::parse).collect()
 }
 
 impl Rule {
