@@ -11,7 +11,9 @@ use crate::log::{Level, Quoted};
 use crate::modules::core::CanonicalName;
 
 /// The port of a URL that names none.
-const HTTP_PORT: u16 = 80;
+fn implied_port(scheme: &str) -> u16 {
+    if scheme == "https" { 443 } else { 80 }
+}
 
 /// The server's name for itself, as one request sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +36,7 @@ impl<'n> Names<'n> {
     ) -> Names<'n> {
         let configured = host.settings.core.name();
         let scheme = configured.and_then(|name| name.scheme.as_deref()).unwrap_or("http");
+        let implied_port = implied_port(scheme);
         let local_port = client.local.map(|local| local.port());
         let configured_port = configured.and_then(|name| name.port).map(u16::from);
         let asked = match settings.core.canonical_name() {
@@ -45,7 +48,7 @@ impl<'n> Names<'n> {
             Some(asked) => Names {
                 scheme,
                 host: in_small_letters(asked.name),
-                port: asked.port.or(physical).or(configured_port).unwrap_or(HTTP_PORT),
+                port: asked.port.or(physical).or(configured_port).unwrap_or(implied_port),
             },
             // A client that names no host has no port in mind either, so the real one is the best guess.
             None => Names {
@@ -54,7 +57,7 @@ impl<'n> Names<'n> {
                 port: configured_port
                     .or(physical)
                     .or(local_port.filter(|_| settings.core.canonical_name() == CanonicalName::Off))
-                    .unwrap_or(HTTP_PORT),
+                    .unwrap_or(implied_port),
             },
         }
     }
@@ -71,9 +74,8 @@ fn in_small_letters(name: &str) -> Cow<'_, str> {
 /// `http://host`, with the port unless the scheme implies it: what a Location begins with.
 impl fmt::Display for Names<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let implied = if self.scheme == "https" { 443 } else { HTTP_PORT };
         write!(out, "{}://{}", self.scheme, self.host)?;
-        if self.port == implied { Ok(()) } else { write!(out, ":{}", self.port) }
+        if self.port == implied_port(self.scheme) { Ok(()) } else { write!(out, ":{}", self.port) }
     }
 }
 

@@ -53,7 +53,7 @@ macro_rules! compare_cases {
 }
 
 compare_cases! {
-    aliases, conditionals, errors, expressions, files, htaccess, methods, protocol, sections, types, urls,
+    aliases, conditionals, errors, expressions, files, hosts, htaccess, methods, protocol, ranges, sections, types, urls,
 }
 
 /// Asks both servers everything that the file of this name holds.
