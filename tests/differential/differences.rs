@@ -9,7 +9,8 @@
 //!    the cases          the request     the difference
 //! ```
 //!
-//! A long rule may go on in a second line. Both patterns are regular expressions for the whole line. A rule must be needed in each of the cases that it names.
+//! A long rule may go on in a second line. Both patterns are regular expressions for the whole of what they match. A rule
+//! must be needed in each of the cases that it names.
 
 use std::collections::BTreeSet;
 use std::fs;
