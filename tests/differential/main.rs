@@ -53,7 +53,8 @@ macro_rules! compare_cases {
 }
 
 compare_cases! {
-    aliases, conditionals, errors, expressions, files, hosts, htaccess, methods, protocol, ranges, sections, types, urls,
+    access, aliases, auth, conditionals, errors, expressions, files, hosts, htaccess, methods,
+    protocol, ranges, sections, types, urls,
 }
 
 /// Asks both servers everything that the file of this name holds.
