@@ -174,13 +174,22 @@ const fn section(name: &'static str, syntax: &'static str, docs: &'static str) -
     row(name, syntax, EVERYWHERE, docs)
 }
 
+/// The name of a variable.
+fn plain_name(args: &mut Args<'_>) -> Result<String, Problem> {
+    let name = args.required()?;
+    if name.text.contains(':') {
+        return Err(Problem::at(name, "a name cannot contain ':'"));
+    }
+    Ok(name.text.clone())
+}
+
 impl Reader<'_> {
     /// Obeys a read-time directive.
     pub(crate) fn obey(&mut self, row: &'static Description, line: &Line) {
         match row.name {
             "Define" => self.define(row, line),
             "UnDefine" => {
-                let name = self.ask(row, line, |args, _, _| args.word().map(str::to_string));
+                let name = self.ask(row, line, |args, _, _| plain_name(args));
                 if let Some(name) = name {
                     self.reading.definitions.undefine(&name);
                 }
@@ -192,7 +201,17 @@ impl Reader<'_> {
             "LoadModule" => self.load_module(row, line),
             "ServerRoot" => self.server_root(row, line),
             "DefaultRuntimeDir" => {
-                let path = self.ask(row, line, |args, _, _| args.path());
+                let path = self.ask(row, line, |args, _, host| {
+                    let path = args.path()?;
+                    match host.files().kind(&path) {
+                        Ok(FileKind::Directory) => Ok(path),
+                        _ => {
+                            let message =
+                                "must be a valid directory, absolute or relative to ServerRoot";
+                            Err(Problem::at(args.at(), message))
+                        }
+                    }
+                });
                 self.reading.runtime_dir = path.or(self.reading.runtime_dir.take());
             }
             "Error" => self.say(row, line, Severity::Error),
@@ -203,11 +222,8 @@ impl Reader<'_> {
 
     fn define(&mut self, row: &'static Description, line: &Line) {
         let words = self.ask(row, line, |args, _, _| {
-            let name = args.required()?;
-            if name.text.contains(':') {
-                return Err(Problem::at(name, "a name cannot contain ':'"));
-            }
-            Ok((name.text.clone(), args.next().map(|word| word.text.clone())))
+            let name = plain_name(args)?;
+            Ok((name, args.next().map(|word| word.text.clone())))
         });
         if let Some((name, value)) = words {
             self.reading.definitions.define(&name, value.as_deref());
@@ -234,8 +250,8 @@ impl Reader<'_> {
     fn server_root(&mut self, row: &'static Description, line: &Line) {
         let root = self.ask(row, line, |args, _, host| {
             let word = args.required()?;
-            // Like Apache, relative to where the server was started, not to the ServerRoot before.
-            let root = PathBuf::from(&word.text);
+            // Like Apache, relative to where the server was started, not to the ServerRoot before; nothing is that place.
+            let root = PathBuf::from(if word.text.is_empty() { "." } else { &word.text });
             match host.files().kind(&root) {
                 Ok(FileKind::Directory) => Ok(root),
                 _ => Err(Problem::at(word, "ServerRoot must be a valid directory")),

@@ -116,7 +116,8 @@ impl Host for Apache {
     }
 
     fn environment(&self, name: &str) -> Option<String> {
-        name.starts_with("APACHE_").then(|| format!("/tmp/{name}"))
+        // A folder that every machine has: the runtime directory must exist.
+        name.starts_with("APACHE_").then(|| "/tmp".to_string())
     }
 
     fn files(&self) -> &dyn Files {

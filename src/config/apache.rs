@@ -44,6 +44,11 @@ pub(super) fn module_by_identifier(identifier: &str) -> Option<String> {
     known.then_some(file)
 }
 
+/// Whether there is a module `mod_NAME`.
+pub(crate) fn has_module(name: &str) -> bool {
+    module_by_identifier(&format!("{name}_module")).is_some()
+}
+
 /// What to do about a module that Herdgate has not.
 pub(super) fn advice(module: &str) -> &'static str {
     let name = module.strip_prefix("mod_").unwrap_or(module);
@@ -517,6 +522,7 @@ mod tests {
         assert_eq!(module_by_identifier("cgid_module").as_deref(), Some("mod_cgid"));
         assert_eq!(module_by_identifier("php_module").as_deref(), Some("mod_php"));
         assert_eq!(module_by_identifier("banana_module"), None);
+        assert!(has_module("ssl") && !has_module("banana"));
     }
 
     #[test]

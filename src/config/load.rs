@@ -411,6 +411,11 @@ impl<'r> Loader<'r> {
             let name = &section.line.name;
             self.error(name, format!("<{}> requires at least one method", name.text));
         }
+        if let Some(trace) = section.line.words.iter().find(|word| word.text == "TRACE")
+            && section.line.is("Limit")
+        {
+            self.error(trace, "TRACE cannot be controlled by <Limit>, see TraceEnable");
+        }
         let mut within = Content::default();
         std::mem::swap(&mut within.settings, &mut content.settings);
         let before = within.settings.authz.take();

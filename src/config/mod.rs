@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use herdgate_conf::{Diagnostic, Sources};
 
-pub(crate) use apache::refused;
+pub(crate) use apache::{has_module as apache_has_module, refused};
 pub use folder::FolderOptions;
 pub use settings::{DirSettings, HostSettings, ServerSettings};
 

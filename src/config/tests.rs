@@ -403,7 +403,7 @@ fn a_log_may_have_a_condition_and_a_global_log_is_everybodys() {
     let config = config(&format!(
         "LogFormat %h short\nGlobalLog /dev/null short env=!quiet\nCustomLog /dev/null %U \"expr=%{{REQUEST_STATUS}} == 404\"\n{}{}",
         host("one", ""),
-        host("two", "CustomLog /dev/null %m env=x\nCookieLog /dev/null")
+        host("two", "CustomLog /dev/null %m env=x\nCustomLog /dev/null %U")
     ));
     let logs: Vec<usize> = config.hosts.iter().map(|host| host.access_logs.len()).collect();
     assert_eq!(logs, [2, 2, 3]);
@@ -412,6 +412,7 @@ fn a_log_may_have_a_condition_and_a_global_log_is_everybodys() {
         "CustomLog /dev/null %h \"expr=%{REQUEST_STATUS\"",
         &errors("Listen 80\nCustomLog /dev/null %h \"expr=%{REQUEST_STATUS\"")[0],
     );
+    check_error("CustomLog /dev/null %h env=", "CustomLog: missing environment variable name");
     check_error("GlobalLog /dev/null %z", "Unrecognized LogFormat directive %z");
     check_error(
         "<VirtualHost *:80>\nGlobalLog /dev/null %h\n</VirtualHost>",
@@ -438,8 +439,7 @@ fn what_has_no_effect_is_checked_all_the_same() {
          HttpProtocolOptions strict registeredmethods require1.0\nProtocols http/1.1\nProtocol http\n\
          ProtocolsHonorOrder Off\nReadBufferSize 8192\nRegexDefaultOptions +dotall\nRegisterHttpMethod A B\n\
          RLimitCPU 10 max\nRLimitMEM max\nRLimitNPROC 5 6\nLimitXMLRequestBody 0\nContentDigest Off\n\
-         BufferedLogs On\nLogIOTrackTTFB On\n<Directory />\nCGIPassAuth On\nCGIVar REQUEST_URI original-uri\n\
-         CGIMapExtension sys:/x .nlm\n</Directory>",
+         BufferedLogs On\nLogIOTrackTTFB On\n<Directory />\nCGIPassAuth On\nCGIVar REQUEST_URI original-uri\n</Directory>",
     );
     check_error(
         "HttpProtocolOptions Strict Unsafe",

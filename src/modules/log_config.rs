@@ -199,22 +199,6 @@ const DIRECTIVES: &[Directive<HostSettings>] = &[
         },
     },
     Directive {
-        name: "CookieLog",
-        syntax: "CookieLog file-path",
-        default: None,
-        contexts: HOST,
-        overrides: Overrides::NONE,
-        docs: "An old way to write CustomLog with the format `%{Cookie}n \"%r\" %t`, whose first item is a dash, since \
-               nobody here tracks users.",
-        apply: |settings, args| {
-            let target = log_file(args)?;
-            let text = r#"%{Cookie}n "%r" %t"#.to_string();
-            let format = Some(Format { text, span: None });
-            settings.log.logs.push(CustomLog { target, format, only: None, span: args.at() });
-            Ok(())
-        },
-    },
-    Directive {
         name: "TransferLog",
         syntax: "TransferLog file-path",
         default: None,
@@ -241,6 +225,7 @@ fn custom_log(args: &mut Args<'_>) -> Result<CustomLog, Problem> {
 
 fn only(word: &Word) -> Result<Only, Problem> {
     match (word.text.strip_prefix("env="), word.text.strip_prefix("expr=")) {
+        (Some("" | "!"), _) => Err(Problem::at(word, "missing environment variable name")),
         (Some(name), _) => Ok(match name.strip_prefix('!') {
             Some(name) => Only::Without(name.to_string()),
             None => Only::With(name.to_string()),

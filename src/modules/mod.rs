@@ -77,6 +77,7 @@ pub const ALL: &[&Module] = &[
     &core::MODULE,
     &dir::MODULE,
     &env::MODULE,
+    &HTTP,
     &log_config::MODULE,
     &logio::MODULE,
     &MACRO,
@@ -94,6 +95,8 @@ pub const ALL: &[&Module] = &[
     &VERSION,
 ];
 
+/// What speaks HTTP, which Apache calls a module of its own.
+const HTTP: Module = Module::without_directives("http_module", "http_core.c");
 /// LoadModule, `<Macro>` and `<IfVersion>` act while the configuration is read: the language itself
 /// obeys them.
 const MACRO: Module = Module::without_directives("macro_module", "mod_macro.c");

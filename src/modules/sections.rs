@@ -9,7 +9,7 @@ use super::{EVERYWHERE, HOST, SECTION, SERVER};
 /// language.
 pub const ALL: &[(&str, Description)] = &[
     (
-        "core",
+        "core_module",
         section(
             "<VirtualHost>",
             "<VirtualHost address[:port]...>",
@@ -22,7 +22,7 @@ pub const ALL: &[(&str, Description)] = &[
         ),
     ),
     (
-        "core",
+        "core_module",
         section(
             "<Directory>",
             "<Directory folder>",
@@ -34,7 +34,7 @@ pub const ALL: &[(&str, Description)] = &[
         ),
     ),
     (
-        "core",
+        "core_module",
         section(
             "<DirectoryMatch>",
             "<DirectoryMatch regex>",
@@ -45,7 +45,7 @@ pub const ALL: &[(&str, Description)] = &[
         ),
     ),
     (
-        "core",
+        "core_module",
         section(
             "<Files>",
             "<Files name>",
@@ -57,7 +57,7 @@ pub const ALL: &[(&str, Description)] = &[
         ),
     ),
     (
-        "core",
+        "core_module",
         section(
             "<FilesMatch>",
             "<FilesMatch regex>",
@@ -67,7 +67,7 @@ pub const ALL: &[(&str, Description)] = &[
         ),
     ),
     (
-        "core",
+        "core_module",
         section(
             "<Location>",
             "<Location URL-path>",
@@ -79,7 +79,7 @@ pub const ALL: &[(&str, Description)] = &[
         ),
     ),
     (
-        "core",
+        "core_module",
         section(
             "<LocationMatch>",
             "<LocationMatch regex>",
@@ -89,7 +89,7 @@ pub const ALL: &[(&str, Description)] = &[
         ),
     ),
     (
-        "core",
+        "core_module",
         section(
             "<If>",
             "<If expression>",
@@ -101,7 +101,7 @@ pub const ALL: &[(&str, Description)] = &[
         ),
     ),
     (
-        "core",
+        "core_module",
         section(
             "<ElseIf>",
             "<ElseIf expression>",
@@ -111,7 +111,7 @@ pub const ALL: &[(&str, Description)] = &[
         ),
     ),
     (
-        "core",
+        "core_module",
         section(
             "<Else>",
             "<Else>",
@@ -121,7 +121,7 @@ pub const ALL: &[(&str, Description)] = &[
         ),
     ),
     (
-        "core",
+        "core_module",
         section(
             "<Limit>",
             "<Limit method...>",
@@ -132,7 +132,7 @@ pub const ALL: &[(&str, Description)] = &[
         ),
     ),
     (
-        "core",
+        "core_module",
         section(
             "<LimitExcept>",
             "<LimitExcept method...>",

@@ -13,7 +13,7 @@ use super::overrides::{self, AllowOverride, Permit};
 use crate::config::DirSettings;
 use crate::http::range::RangeLimits;
 use crate::modules::change::Change;
-use crate::modules::{DIRECTORY, EVERYWHERE, HOST_AND_SECTION, SECTION};
+use crate::modules::{DIRECTORY, EVERYWHERE, HOST_AND_SECTION};
 
 /// Core's settings of one section. Every field is unset until a line sets it.
 #[derive(Debug, Clone, Default)]
@@ -278,7 +278,6 @@ impl Directory {
 }
 
 pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
-    idle::CGI_MAP_EXTENSION,
     idle::CGI_PASS_AUTH,
     idle::CGI_VAR,
     idle::CONTENT_DIGEST,
@@ -457,7 +456,7 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         name: "ForceType",
         syntax: "ForceType media-type|None",
         default: None,
-        contexts: SECTION,
+        contexts: EVERYWHERE,
         overrides: Overrides::FILE_INFO,
         docs: "The media type of every file here, whatever its name. None goes back to the names.",
         apply: |settings, args| {

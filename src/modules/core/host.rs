@@ -498,7 +498,7 @@ pub(super) const DIRECTIVES: &[Directive<HostSettings>] = &[
         name: "ServerPath",
         syntax: "ServerPath URL-path",
         default: None,
-        contexts: HOST_ONLY,
+        contexts: HOST,
         overrides: Overrides::NONE,
         docs: "The beginning of paths by which a client that names no host asks for this one among those of the address.",
         apply: |settings, args| {

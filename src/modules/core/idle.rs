@@ -219,18 +219,6 @@ pub(super) const PROTOCOLS_HONOR_ORDER: Directive<HostSettings> = idle(
 
 // ---- sections
 
-pub(super) const CGI_MAP_EXTENSION: Directive<DirSettings> = idle(
-    "CGIMapExtension",
-    "CGIMapExtension cgi-path .extension",
-    SECTION,
-    Overrides::FILE_INFO,
-    "Without effect: no programs are run.",
-    |_, args| {
-        args.word()?;
-        args.word().map(|_| ())
-    },
-);
-
 pub(super) const CGI_PASS_AUTH: Directive<DirSettings> = idle(
     "CGIPassAuth",
     "CGIPassAuth On|Off",
@@ -242,13 +230,13 @@ pub(super) const CGI_PASS_AUTH: Directive<DirSettings> = idle(
 
 pub(super) const CGI_VAR: Directive<DirSettings> = idle(
     "CGIVar",
-    "CGIVar variable rule",
+    "CGIVar REQUEST_URI original-uri|current-uri",
     SECTION,
     Overrides::FILE_INFO,
     "Without effect: no programs are run.",
     |_, args| {
-        args.word()?;
-        args.word().map(|_| ())
+        args.choice(&[("REQUEST_URI", ())])?;
+        args.choice(&[("original-uri", ()), ("current-uri", ())])
     },
 );
 

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 
 use herdgate_conf::{Args, Problem, Word, nearest};
 
+use crate::config::apache_has_module;
+use crate::modules;
+
 /// How grave a message is; the gravest first, so that `level <= threshold` means "log it".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
@@ -65,16 +68,24 @@ impl LogLevels {
 
     /// One line: `[module:]level …`.
     pub(super) fn read(&mut self, args: &mut Args<'_>) -> Result<(), Problem> {
-        self.read_one(args.required()?)?;
-        args.try_for_each(|word| self.read_one(word))
+        let mut next = Some(args.required()?);
+        while let Some(word) = next {
+            self.read_one(word, args)?;
+            next = args.next();
+        }
+        Ok(())
     }
 
-    fn read_one(&mut self, word: &Word) -> Result<(), Problem> {
+    fn read_one(&mut self, word: &Word, args: &mut Args<'_>) -> Result<(), Problem> {
         match word.text.split_once(':') {
             None => self.set_general(level_named(word, &word.text)?),
             Some((module, level)) => {
                 let level = level_named(word, level)?;
-                self.modules.insert(short_name(module), level);
+                let name = short_name(module);
+                if !is_a_module(&name) {
+                    args.warn(Problem::at(word, format!("Cannot find module {module}")));
+                }
+                self.modules.insert(name, level);
             }
         }
         Ok(())
@@ -86,6 +97,11 @@ fn short_name(module: &str) -> String {
     let name = module.strip_suffix("_module").unwrap_or(module);
     let name = name.strip_suffix(".c").unwrap_or(name);
     name.strip_prefix("mod_").unwrap_or(name).to_ascii_lowercase()
+}
+
+/// Whether messages may bear this name: of a module here, or of one that Apache has.
+fn is_a_module(short: &str) -> bool {
+    modules::ALL.iter().any(|module| short_name(module.name) == short) || apache_has_module(short)
 }
 
 const NAMES: &[(&str, Level)] = &[

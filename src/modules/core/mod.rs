@@ -35,7 +35,7 @@ use super::Module;
 
 /// The module that no configuration can leave out.
 pub(super) const MODULE: Module = Module {
-    name: "core",
+    name: "core_module",
     file: "core.c",
     server: server::DIRECTIVES,
     host: host::DIRECTIVES,
