@@ -135,25 +135,30 @@ impl<'t> Captures<'t> {
     /// `template` with `$0` to `$9` replaced by what the groups matched; a backslash before a character makes it
     /// ordinary (Apache's `ap_pregsub`).
     pub fn substitute(&self, template: &[u8]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(template.len() * 2);
-        let mut rest = template;
-        loop {
-            rest = match *rest {
-                [b'$', digit @ b'0'..=b'9', ref tail @ ..] => {
-                    out.extend_from_slice(self.get(usize::from(digit - b'0')).unwrap_or_default());
-                    tail
-                }
-                [b'\\', escaped, ref tail @ ..] => {
-                    out.push(escaped);
-                    tail
-                }
-                [byte, ref tail @ ..] => {
-                    out.push(byte);
-                    tail
-                }
-                [] => return out,
-            };
-        }
+        substitute(template, |number| self.get(number))
+    }
+}
+
+/// [`Captures::substitute`] by groups that somebody has kept.
+pub fn substitute<'g>(template: &[u8], group: impl Fn(usize) -> Option<&'g [u8]>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(template.len() * 2);
+    let mut rest = template;
+    loop {
+        rest = match *rest {
+            [b'$', digit @ b'0'..=b'9', ref tail @ ..] => {
+                out.extend_from_slice(group(usize::from(digit - b'0')).unwrap_or_default());
+                tail
+            }
+            [b'\\', escaped, ref tail @ ..] => {
+                out.push(escaped);
+                tail
+            }
+            [byte, ref tail @ ..] => {
+                out.push(byte);
+                tail
+            }
+            [] => return out,
+        };
     }
 }
 

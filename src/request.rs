@@ -310,7 +310,7 @@ impl<'r> Request<'r> {
         self.trace_host();
         remoteip::post_read_request(self);
         self.name_client()?;
-        setenvif::post_read_request(self);
+        setenvif::post_read_request(self)?;
         self.run(path)
     }
 
@@ -351,7 +351,7 @@ impl<'r> Request<'r> {
         }
         self.check_visible()?;
         self.name_client()?;
-        setenvif::header_parser(self);
+        setenvif::header_parser(self)?;
         self.check_access()?;
         self.check_body_length()?;
         self.find()?;

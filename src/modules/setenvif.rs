@@ -15,9 +15,10 @@ use herdgate_conf::{Args, Context, Directive, Overrides, Problem, Word};
 
 use super::{EVERYWHERE, Module};
 use crate::config::DirSettings;
+use crate::expr::{Condition, Groups};
 use crate::http::head::Version;
-use crate::regex::{Captures, Case, Regex};
-use crate::request::Request;
+use crate::regex::{self, Case, Regex};
+use crate::request::{Request, Stop};
 
 /// mod_setenvif's rules.
 #[derive(Debug, Clone, Default)]
@@ -28,12 +29,18 @@ pub struct SetEnvIf {
     section: Vec<Rule>,
 }
 
-/// `SetEnvIf subject regex assignment...`
+/// `SetEnvIf subject regex assignment...`, `SetEnvIfExpr expression assignment...`
 #[derive(Debug, Clone)]
 struct Rule {
-    subject: Subject,
-    regex: Regex,
+    test: Test,
     assignments: Vec<Assignment>,
+}
+
+/// What must hold.
+#[derive(Debug, Clone)]
+enum Test {
+    Matches { subject: Subject, regex: Regex },
+    Holds(Condition),
 }
 
 /// What is looked at.
@@ -72,23 +79,45 @@ impl SetEnvIf {
 }
 
 /// When the request has been read: the rules of the host.
-pub(crate) fn post_read_request(request: &mut Request<'_>) {
+pub(crate) fn post_read_request(request: &mut Request<'_>) -> Result<(), Stop> {
     let base = request.host().base();
-    base.setenvif.server.iter().for_each(|rule| rule.obey(request));
+    base.setenvif.server.iter().try_for_each(|rule| rule.obey(request))
 }
 
 /// When it is known where the request leads: the rules of the sections there.
-pub(crate) fn header_parser(request: &mut Request<'_>) {
+pub(crate) fn header_parser(request: &mut Request<'_>) -> Result<(), Stop> {
     let settings = std::sync::Arc::clone(&request.place.settings);
-    settings.setenvif.section.iter().for_each(|rule| rule.obey(request));
+    settings.setenvif.section.iter().try_for_each(|rule| rule.obey(request))
 }
 
 impl Rule {
-    fn obey(&self, request: &mut Request<'_>) {
-        let text = self.subject.value(request);
-        let Some(groups) = self.regex.captures(&text) else { return };
+    fn obey(&self, request: &mut Request<'_>) -> Result<(), Stop> {
+        match &self.test {
+            Test::Matches { subject, regex } => {
+                let text = subject.value(request);
+                let Some(groups) = regex.captures(&text) else { return Ok(()) };
+                self.assign(request, |template| groups.substitute(template));
+            }
+            Test::Holds(condition) => {
+                let mut groups = Groups::new();
+                let holds = condition.holds(&request.known(), &mut groups);
+                if holds.map_err(|_| Stop::WouldBlock)? {
+                    let group = |number: usize| groups.get(number).map(Vec::as_slice);
+                    self.assign(request, |template| regex::substitute(template, group));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn assign(&self, request: &mut Request<'_>, substitute: impl Fn(&[u8]) -> Vec<u8>) {
         for assignment in &self.assignments {
-            assignment.obey(request, &groups);
+            match assignment {
+                Assignment::Set { name, template } => {
+                    request.env.set(name.clone(), substitute(template.as_bytes()));
+                }
+                Assignment::Unset(name) => request.env.unset(name),
+            }
         }
     }
 }
@@ -115,17 +144,6 @@ impl Subject {
             }
         };
         value.unwrap_or_default()
-    }
-}
-
-impl Assignment {
-    fn obey(&self, request: &mut Request<'_>, groups: &Captures<'_>) {
-        match self {
-            Self::Set { name, template } => {
-                request.env.set(name.clone(), groups.substitute(template.as_bytes()));
-            }
-            Self::Unset(name) => request.env.unset(name),
-        }
     }
 }
 
@@ -182,6 +200,21 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
         docs: "As BrowserMatch, whatever the case.",
         apply: |settings, args| rule(settings, args, user_agent(), Case::Ignored),
     },
+    Directive {
+        name: "SetEnvIfExpr",
+        syntax: "SetEnvIfExpr expression [!]variable[=value]...",
+        default: None,
+        contexts: EVERYWHERE,
+        overrides: Overrides::FILE_INFO,
+        docs: "Sets variables if an expression holds. `$1` to `$9` stand for the groups of the last regular expression \
+               that matched in it.",
+        apply: |settings, args| {
+            let word = args.required()?;
+            let condition = Condition::parse(&word.text);
+            let condition = condition.map_err(|error| Problem::at(word, error))?;
+            add(settings, args, Test::Holds(condition))
+        },
+    },
 ];
 
 fn user_agent() -> Subject {
@@ -214,10 +247,14 @@ fn rule(
     case: Case,
 ) -> Result<(), Problem> {
     let regex = Regex::of_word(args.required()?, case)?;
+    add(settings, args, Test::Matches { subject, regex })
+}
+
+fn add(settings: &mut DirSettings, args: &mut Args<'_>, test: Test) -> Result<(), Problem> {
     let first = assignment(args.required()?);
     let others = args.map(assignment);
     let assignments = std::iter::once(first).chain(others).collect();
-    let rule = Rule { subject, regex, assignments };
+    let rule = Rule { test, assignments };
     match args.context() {
         Context::Server | Context::VirtualHost => settings.setenvif.server.push(rule),
         Context::Directory | Context::Htaccess => settings.setenvif.section.push(rule),

@@ -54,7 +54,7 @@ macro_rules! compare_cases {
 
 compare_cases! {
     access, aliases, auth, conditionals, errors, expressions, files, hosts, htaccess, methods,
-    protocol, ranges, sections, types, urls,
+    protocol, ranges, sections, types, urls, variables,
 }
 
 /// Asks both servers everything that the file of this name holds.
