@@ -1,9 +1,9 @@
 //! # request: from a head to a response, phase by phase
 //!
 //! ```text
-//! head ─▶ host ─▶ path ─▶ file, settings ─▶ may it? ─▶ what is it? ─▶ fixups ─▶ handler ─▶ finish ─▶ response
-//!         (B.9)   (I.1)   (aliases, walk)   (Require)   (open)                   │  file: unchanged? which part?
-//!                   ▲                          │          │          │           └─ folder: index file │ redirect │ listing
+//! head ─▶ host ─▶ path ─▶ file, settings ─▶ may it? ─▶ what is it? ──▶ fixups ──▶ handler ─▶ finish ─▶ response
+//!         (B.9)   (I.1)   (aliases, walk)   (Require)   (open, variants) (index     │  file: unchanged? which part?
+//!                   ▲                          │          │           │   file)     └─ folder: listing
 //!                   └── internal redirect ─────┼──────────┼──────────┤
 //!                                              └──────────┴──────────┴─ refusal ─▶ ErrorDocument or the built-in page
 //! ```
@@ -24,6 +24,7 @@ mod fields;
 mod file;
 mod folder;
 mod handler;
+mod listing;
 mod methods;
 mod names;
 mod place;
@@ -41,6 +42,8 @@ use herdgate_mpm::scoreboard::Scoreboard;
 use crate::config::{Config, DirSettings, Host};
 use crate::files::Access;
 use crate::files::open::Opened;
+use crate::http::date;
+use crate::http::etag::ETag;
 use crate::http::field::Known;
 use crate::http::framing::Framing;
 use crate::http::head::{Expectation, Head};
@@ -49,10 +52,10 @@ use crate::http::status::Status;
 use crate::http::target::Target;
 use crate::log::error::Entry;
 use crate::log::{Level, Logs, Moment, Quoted};
-use crate::modules::core::Tokens;
-use crate::modules::{auth_basic, env, remoteip, setenvif};
+use crate::modules::core::{AcceptPathInfo, Tokens};
+use crate::modules::{auth_basic, env, negotiation, remoteip, setenvif};
 use crate::password::Verified;
-use crate::response::Response;
+use crate::response::{Fields, Response};
 use crate::route::hosts::HostIndex;
 
 pub use caches::Caches;
@@ -228,7 +231,13 @@ pub(crate) struct Request<'r> {
     /// The settings by which it was let in last.
     granted: Option<Arc<DirSettings>>,
     /// What the place holds, once it was opened; `None` before, and if there is nothing.
-    found: Option<Opened>,
+    pub(crate) found: Option<Opened>,
+    /// Fields that go along with whatever is answered, errors too.
+    pub(crate) always: Fields,
+    /// Of a negotiated resource: the version of the list that was chosen from, which is part of the entity tag.
+    pub(crate) list_tag: Option<ETag>,
+    /// A cache of HTTP/1.0 must not keep the answer.
+    pub(crate) no_cache: bool,
     /// Whether this only asks what would be answered; it never asks on.
     is_inquiry: bool,
     /// Whether this is for an error's page: always a GET, of the whole, whatever the client has.
@@ -274,6 +283,9 @@ impl<'r> Request<'r> {
             remote_host: RefCell::default(),
             granted: None,
             found: None,
+            always: Fields::default(),
+            list_tag: None,
+            no_cache: false,
             is_inquiry: false,
             for_error: false,
             varies: RefCell::default(),
@@ -355,8 +367,10 @@ impl<'r> Request<'r> {
         self.check_access()?;
         self.check_body_length()?;
         self.find()?;
+        negotiation::type_checker(self)?;
         env::fixups(self);
         auth_basic::fixups(self)?;
+        self.fixup_folder()?;
         self.handle()
     }
 
@@ -381,21 +395,28 @@ impl<'r> Request<'r> {
         handler(self)
     }
 
-    /// The default handler: the file as it is, or what stands for a folder.
+    /// The default handler: the file as it is, or a folder's listing.
     pub(crate) fn serve(&mut self) -> Result<Response, Stop> {
-        let found = match self.found.take() {
-            Some(found) => found,
-            None => match self.fall_back()? {
-                Some(fallback) => fallback,
-                None => return Err(Refusal::stop(Status::NOT_FOUND)),
-            },
-        };
-        if found.is_folder() { self.folder(found) } else { self.file(found) }
+        match self.found.take() {
+            Some(found) if found.is_folder() => self.listing(&found),
+            Some(found) if self.accepts_path_info() => self.file(found),
+            Some(_) | None => Err(Refusal::stop(Status::NOT_FOUND)),
+        }
+    }
+
+    /// `AcceptPathInfo`: a file does not care what stands behind its name, or there is nothing.
+    fn accepts_path_info(&self) -> bool {
+        let accepts = self.place.settings.core.accept_path_info() == AcceptPathInfo::On;
+        accepts || self.place.path_info().is_empty()
     }
 
     /// The last touches: whatever made the response, this is what every response gets.
     fn finish(self, mut response: Response) -> Response {
         self.server.logs.error(self.host).write_held(&self.troubles.into_inner());
+        response.fields.prepend(self.always);
+        if self.no_cache && response.fields.get("Expires").is_none() {
+            response.fields.push("Expires", &date::format(self.now.secs));
+        }
         response.env = self.env;
         response.user = self.user;
         response.client_name = self.remote_host.into_inner();

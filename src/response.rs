@@ -111,6 +111,17 @@ impl Fields {
         self.list.push((name.into(), Value::from_slice(value)));
     }
 
+    /// Replaces every field `name`, in any case, by one.
+    pub fn set(&mut self, name: &'static str, value: &[u8]) {
+        self.remove(name);
+        self.push(name, value);
+    }
+
+    /// Puts all of `others` before what is there.
+    pub fn prepend(&mut self, others: Fields) {
+        self.list.insert_many(0, others.list);
+    }
+
     /// Adds all of `others`.
     pub fn extend(&mut self, others: Fields) {
         self.list.extend(others.list);

@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use crate::modules::{
     access_compat, alias, allowmethods, auth_basic, authn_core, authn_file, authz_core,
-    authz_groupfile, autoindex, core, dir, env, log_config, mime, mpm_common, remoteip, setenvif,
-    status, unixd,
+    authz_groupfile, autoindex, core, dir, env, log_config, mime, mpm_common, negotiation,
+    remoteip, setenvif, status, unixd,
 };
 use crate::route::ifs::IfChain;
 
@@ -55,6 +55,8 @@ pub struct HostSettings {
     pub log: log_config::Host,
     /// mod_remoteip
     pub remoteip: remoteip::RemoteIp,
+    /// mod_negotiation
+    pub negotiation: negotiation::Host,
 }
 
 /// What a section may set for itself.
@@ -86,6 +88,8 @@ pub struct DirSettings {
     pub env: env::Env,
     /// mod_mime
     pub mime: mime::Mime,
+    /// mod_negotiation
+    pub negotiation: negotiation::Negotiation,
     /// mod_setenvif
     pub setenvif: setenvif::SetEnvIf,
 }
@@ -98,6 +102,7 @@ impl HostSettings {
             core: outer.core.merge(&inner.core),
             log: outer.log.merge(&inner.log),
             remoteip: outer.remoteip.merge(&inner.remoteip),
+            negotiation: outer.negotiation.merge(&inner.negotiation),
         }
     }
 }
@@ -119,6 +124,7 @@ impl DirSettings {
             ifs: [outer.ifs.as_slice(), &inner.ifs].concat(),
             env: outer.env.merge(&inner.env),
             mime: outer.mime.merge(&inner.mime),
+            negotiation: outer.negotiation.merge(&inner.negotiation),
             setenvif: outer.setenvif.merge(&inner.setenvif),
         }
     }

@@ -251,6 +251,10 @@ fn fixed_text(status: Status) -> Option<&'static str> {
              request due to maintenance downtime or capacity\n\
              problems. Please try again later.</p>\n"
         }
+        Status::VARIANT_ALSO_NEGOTIATES => {
+            "<p>A variant for the requested resource\n<pre>\n\n</pre>\n\
+             is itself a negotiable resource. This indicates a configuration error.</p>\n"
+        }
         Status::GATEWAY_TIMEOUT => {
             "<p>The gateway did not receive a timely response\n\
              from the upstream server or application.</p>\n"

@@ -45,8 +45,9 @@ pub struct ETag {
     length: u8,
 }
 
-/// `W/`, two quotes, three numbers of up to 16 digits, two dashes.
-const ETAG_BYTES_MAX: usize = 2 + 2 + 3 * 16 + 2;
+/// `W/`, two quotes, three numbers of up to 16 digits, two dashes; the same numbers once more for a list of variants, and
+/// a semicolon.
+const ETAG_BYTES_MAX: usize = 2 + 2 + 2 * (3 * 16 + 2) + 1;
 
 impl ETag {
     /// The tag of a file as seen at `now_us`; `None` if `parts` are none.
@@ -72,6 +73,20 @@ impl ETag {
         }
         tag.push(b"\"");
         Some(tag)
+    }
+
+    /// The tag of one variant of a resource whose list of variants has the tag `list`: both have to stay the same.
+    #[must_use]
+    pub fn of_variant(&self, list: &ETag) -> ETag {
+        let mut tag = ETag { text: [0; ETAG_BYTES_MAX], length: 0 };
+        let (own, list) = (self.parsed(), list.parsed());
+        if own.weak || list.weak {
+            tag.push(b"W/");
+        }
+        for part in [b"\"", own.opaque, b";", list.opaque, b"\""] {
+            tag.push(part);
+        }
+        tag
     }
 
     /// The text for the `ETag` field, `W/` and quotes included.

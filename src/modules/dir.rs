@@ -6,7 +6,7 @@
 //! /gone   ──FallbackResource▶ one page for all that does not exist
 //! ```
 
-use herdgate_conf::{Directive, Overrides};
+use herdgate_conf::{Directive, Overrides, Problem};
 
 use super::{EVERYWHERE, Module};
 use crate::config::DirSettings;
@@ -18,6 +18,9 @@ pub struct Dir {
     index: Option<Vec<String>>,
     slash: Option<bool>,
     fallback: Option<Option<String>>,
+    /// A status, or none for Off.
+    index_redirect: Option<Option<u16>>,
+    check_handler: Option<bool>,
 }
 
 impl Dir {
@@ -39,12 +42,24 @@ impl Dir {
         self.fallback.as_ref()?.as_deref()
     }
 
+    /// `DirectoryIndexRedirect`: the status of a redirect to the index file; `None`: it answers in the folder's place.
+    pub fn index_redirect(&self) -> Option<u16> {
+        self.index_redirect.flatten()
+    }
+
+    /// `DirectoryCheckHandler`: whether a folder that has a handler of its own has no index file.
+    pub fn check_handler(&self) -> bool {
+        self.check_handler.unwrap_or(false)
+    }
+
     /// What `inner` makes of `self`.
     pub fn merge(&self, inner: &Self) -> Self {
         Self {
             index: inner.index.clone().or_else(|| self.index.clone()),
             slash: inner.slash.or(self.slash),
             fallback: inner.fallback.clone().or_else(|| self.fallback.clone()),
+            index_redirect: inner.index_redirect.or(self.index_redirect),
+            check_handler: inner.check_handler.or(self.check_handler),
         }
     }
 }
@@ -84,6 +99,46 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
                and the directory may be listed although it has an index file.",
         apply: |settings, args| {
             settings.dir.slash = Some(args.flag()?);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "DirectoryIndexRedirect",
+        syntax: "DirectoryIndexRedirect On|Off|permanent|temp|seeother|3xx",
+        default: Some("Off"),
+        contexts: EVERYWHERE,
+        overrides: Overrides::INDEXES,
+        docs: "Whether a client that asks for a directory is redirected to its index file, and with which status; \
+               On is 302. The query is not kept.",
+        apply: |settings, args| {
+            let word = args.required()?;
+            let status = match word.text.to_ascii_lowercase().as_str() {
+                "on" | "temp" => Some(302),
+                "off" => None,
+                "permanent" => Some(301),
+                "seeother" => Some(303),
+                number => match number.parse() {
+                    Ok(status @ 300..=399) => Some(status),
+                    _ => {
+                        let message = "DirectoryIndexRedirect must be On, Off, permanent, temp, seeother or a status \
+                                       from 300 to 399";
+                        return Err(Problem::at(word, message));
+                    }
+                },
+            };
+            settings.dir.index_redirect = Some(status);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "DirectoryCheckHandler",
+        syntax: "DirectoryCheckHandler On|Off",
+        default: Some("Off"),
+        contexts: EVERYWHERE,
+        overrides: Overrides::INDEXES,
+        docs: "Whether a directory that SetHandler gives a handler is left to that, and no index file is looked for.",
+        apply: |settings, args| {
+            settings.dir.check_handler = Some(args.flag()?);
             Ok(())
         },
     },

@@ -14,10 +14,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use herdgate_conf::{Args, Directive, Overrides, Problem, Span};
+use herdgate_conf::{Args, Directive, Overrides, Problem, Span, Word};
 use smallvec::SmallVec;
 
-use super::{EVERYWHERE, Module, SERVER};
+use super::negotiation::{MAP_HANDLER, MAP_TYPE};
+use super::{DIRECTORY, EVERYWHERE, Module, SERVER};
 use crate::config::{DirSettings, ServerSettings};
 
 /// mod_mime's settings of the whole server.
@@ -33,6 +34,20 @@ pub struct Mime {
     extensions: BTreeMap<String, Extension>,
     default_language: Option<String>,
     has_handlers: bool,
+    has_filters: bool,
+    views_match: Option<ViewsMatch>,
+    use_path_info: Option<bool>,
+}
+
+/// `MultiviewsMatch`: which extensions a file that MultiViews finds may have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ViewsMatch {
+    /// Any, known or not.
+    pub any: bool,
+    /// Those that only have a handler, beside those that describe the file.
+    pub handlers: bool,
+    /// Those that only have filters.
+    pub filters: bool,
 }
 
 /// What is known about one extension.
@@ -43,6 +58,8 @@ struct Extension {
     charset: Entry,
     language: Entry,
     handler: Entry,
+    input_filters: Entry,
+    output_filters: Entry,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,10 +90,42 @@ pub struct Media<'s> {
     pub languages: SmallVec<[&'s str; 2]>,
     /// `AddHandler`: who answers with the file, in lower case.
     pub handler: Option<&'s str>,
+    /// `AddOutputFilter`: `name;name…` of each extension, in lower case.
+    pub output_filters: SmallVec<[&'s str; 1]>,
+}
+
+/// What a type map says about the form that was chosen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// With its charset.
+    pub content_type: Option<String>,
+    /// The value of Content-Encoding.
+    pub encoding: Option<String>,
+    /// The values of Content-Language.
+    pub languages: Vec<String>,
+}
+
+impl<'s> Media<'s> {
+    /// Who answers: a type map may be marked by its type.
+    pub fn handler(&self) -> Option<&'s str> {
+        let is_map = self.content_type.as_deref() == Some(MAP_TYPE);
+        self.handler.or(is_map.then_some(MAP_HANDLER))
+    }
 }
 
 /// What `settings` and `types` say about the file called `name`, the last component of its path.
 pub fn describe<'s>(settings: &'s DirSettings, types: &'s TypeMap, name: &[u8]) -> Media<'s> {
+    let mut media = describe_plainly(settings, types, name);
+    media.content_type = media.content_type.map(|it| with_default_charset(settings, it));
+    media
+}
+
+/// The same without `AddDefaultCharset`, which counts when an answer is sent only.
+pub fn describe_plainly<'s>(
+    settings: &'s DirSettings,
+    types: &'s TypeMap,
+    name: &[u8],
+) -> Media<'s> {
     let mut media = Media::default();
     let mut media_type = None;
     let mut charset = None;
@@ -91,6 +140,7 @@ pub fn describe<'s>(settings: &'s DirSettings, types: &'s TypeMap, name: &[u8]) 
         }
         charset = entry(|known| &known.charset).or(charset);
         media.handler = entry(|known| &known.handler).or(media.handler);
+        media.output_filters.extend(entry(|known| &known.output_filters));
         media.encodings.extend(entry(|known| &known.encoding));
         media.languages.extend(entry(|known| &known.language));
     }
@@ -98,26 +148,52 @@ pub fn describe<'s>(settings: &'s DirSettings, types: &'s TypeMap, name: &[u8]) 
         media.languages.extend(settings.mime.default_language.as_deref());
     }
     let media_type = settings.core.forced_type().or(media_type);
-    media.content_type = media_type.map(|media_type| content_type(settings, media_type, charset));
+    media.content_type = media_type.map(|media_type| match charset {
+        Some(charset) => Cow::Owned(format!("{}; charset={charset}", without_charset(media_type))),
+        None => Cow::Borrowed(media_type),
+    });
     media
 }
 
-/// The type with its charset: AddCharset's, else the type's own, else AddDefaultCharset's for text
-/// that people read.
-fn content_type<'s>(
-    settings: &'s DirSettings,
-    media_type: &'s str,
-    charset: Option<&'s str>,
-) -> Cow<'s, str> {
-    if let Some(charset) = charset {
-        return Cow::Owned(format!("{}; charset={charset}", without_charset(media_type)));
-    }
-    match (media_type, settings.core.default_charset()) {
+/// `AddDefaultCharset`, for text that people read and that names no charset.
+pub fn with_default_charset<'s>(settings: &DirSettings, media_type: Cow<'s, str>) -> Cow<'s, str> {
+    match (media_type.as_ref(), settings.core.default_charset()) {
         ("text/html" | "text/plain", Some(charset)) => {
             Cow::Owned(format!("{media_type}; charset={charset}"))
         }
-        _ => Cow::Borrowed(media_type),
+        _ => media_type,
     }
+}
+
+/// The parts of a name that say nothing about the file, the base name first; `None` if no extension says anything. For
+/// MultiViews, which finds a file only if these were asked for.
+pub fn unknown_parts<'n>(
+    settings: &DirSettings,
+    types: &TypeMap,
+    name: &'n [u8],
+) -> Option<Vec<&'n [u8]>> {
+    let views = settings.mime.views_match.unwrap_or_default();
+    let says_something = |extension: &[u8]| {
+        let Some(extension) = lower_case(extension) else { return views.any };
+        let known = settings.mime.extensions.get(extension.as_str());
+        let is_set =
+            |of: fn(&Extension) -> &Entry| known.is_some_and(|known| of(known).get().is_some());
+        let type_is_removed = known.is_some_and(|known| known.media_type == Entry::Removed);
+        views.any
+            || is_set(|known| &known.media_type)
+            || (!type_is_removed && types.get(&extension).is_some())
+            || is_set(|known| &known.charset)
+            || is_set(|known| &known.language)
+            || is_set(|known| &known.encoding)
+            || (views.handlers && is_set(|known| &known.handler))
+            || (views.filters
+                && (is_set(|known| &known.input_filters) || is_set(|known| &known.output_filters)))
+    };
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        extensions(name).partition(|part| says_something(part));
+    let dots = name.iter().take_while(|byte| **byte == b'.').count();
+    let base_bytes = memchr::memchr(b'.', &name[dots..]).map_or(name.len(), |dot| dots + dot);
+    (!known.is_empty()).then(|| [&[&name[..base_bytes]][..], &unknown].concat())
 }
 
 fn without_charset(media_type: &str) -> Cow<'_, str> {
@@ -185,6 +261,8 @@ impl Extension {
             charset: self.charset.merge(&inner.charset),
             language: self.language.merge(&inner.language),
             handler: self.handler.merge(&inner.handler),
+            input_filters: self.input_filters.merge(&inner.input_filters),
+            output_filters: self.output_filters.merge(&inner.output_filters),
         }
     }
 }
@@ -199,13 +277,34 @@ impl Mime {
         }
         let default_language =
             inner.default_language.clone().or_else(|| self.default_language.clone());
-        let has_handlers = self.has_handlers || inner.has_handlers;
-        Self { extensions, default_language, has_handlers }
+        Self {
+            extensions,
+            default_language,
+            has_handlers: self.has_handlers || inner.has_handlers,
+            has_filters: self.has_filters || inner.has_filters,
+            views_match: inner.views_match.or(self.views_match),
+            use_path_info: inner.use_path_info.or(self.use_path_info),
+        }
     }
 
     /// Whether any extension has a handler.
     pub fn has_handlers(&self) -> bool {
         self.has_handlers
+    }
+
+    /// Whether any extension has filters.
+    pub fn has_filters(&self) -> bool {
+        self.has_filters
+    }
+
+    /// `MultiviewsMatch`
+    pub fn views_match(&self) -> ViewsMatch {
+        self.views_match.unwrap_or_default()
+    }
+
+    /// `ModMimeUsePathInfo`: whether the path info is part of the name that extensions are read from.
+    pub fn use_path_info(&self) -> bool {
+        self.use_path_info.unwrap_or(false)
     }
 
     fn extension(&mut self, name: &str) -> &mut Extension {
@@ -269,7 +368,12 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
         contexts: EVERYWHERE,
         overrides: Overrides::FILE_INFO,
         docs: "The media type of files with these extensions. It wins against TypesConfig.",
-        apply: |settings, args| add(args, settings, |known| &mut known.media_type),
+        apply: |settings, args| {
+            // A type may mark a handler as well.
+            let is_map = |word: &Word| word.text.eq_ignore_ascii_case(MAP_TYPE);
+            settings.mime.has_handlers |= args.peek().is_some_and(is_map);
+            add(args, settings, |known| &mut known.media_type)
+        },
     },
     Directive {
         name: "AddEncoding",
@@ -308,6 +412,84 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
         apply: |settings, args| {
             settings.mime.has_handlers = true;
             add(args, settings, |known| &mut known.handler)
+        },
+    },
+    Directive {
+        name: "AddInputFilter",
+        syntax: "AddInputFilter filter[;filter...] extension...",
+        default: None,
+        contexts: EVERYWHERE,
+        overrides: Overrides::FILE_INFO,
+        docs: "Filters for the bodies of requests for files with these extensions. Nothing here reads bodies, so \
+               that only MultiviewsMatch Filters makes a difference.",
+        apply: |settings, args| add(args, settings, |known| &mut known.input_filters),
+    },
+    Directive {
+        name: "AddOutputFilter",
+        syntax: "AddOutputFilter filter[;filter...] extension...",
+        default: None,
+        contexts: EVERYWHERE,
+        overrides: Overrides::FILE_INFO,
+        docs: "Filters that files with these extensions go through on their way to the client.",
+        apply: |settings, args| {
+            settings.mime.has_filters = true;
+            add(args, settings, |known| &mut known.output_filters)
+        },
+    },
+    Directive {
+        name: "RemoveInputFilter",
+        syntax: "RemoveInputFilter extension...",
+        default: None,
+        contexts: EVERYWHERE,
+        overrides: Overrides::FILE_INFO,
+        docs: "These extensions have no filters for requests any more.",
+        apply: |settings, args| remove(args, settings, |known| &mut known.input_filters),
+    },
+    Directive {
+        name: "RemoveOutputFilter",
+        syntax: "RemoveOutputFilter extension...",
+        default: None,
+        contexts: EVERYWHERE,
+        overrides: Overrides::FILE_INFO,
+        docs: "These extensions have no filters for responses any more.",
+        apply: |settings, args| remove(args, settings, |known| &mut known.output_filters),
+    },
+    Directive {
+        name: "MultiviewsMatch",
+        syntax: "MultiviewsMatch Any|NegotiatedOnly|Filters|Handlers [Handlers|Filters]",
+        default: Some("NegotiatedOnly"),
+        contexts: EVERYWHERE,
+        overrides: Overrides::FILE_INFO,
+        docs: "Which extensions a file that MultiViews finds may have: those that describe it (NegotiatedOnly), \
+               those that have a handler or filters too, or any.",
+        apply: |settings, args| {
+            let mut views = ViewsMatch::default();
+            let choices = [("Any", 0), ("NegotiatedOnly", 1), ("Filters", 2), ("Handlers", 3)];
+            let first = args.choice(&choices)?;
+            for choice in std::iter::once(Ok(first)).chain(std::iter::from_fn(|| {
+                (args.remaining() > 0).then(|| args.choice(&choices[2..]))
+            })) {
+                match choice? {
+                    0 => views.any = true,
+                    2 => views.filters = true,
+                    3 => views.handlers = true,
+                    _ => {}
+                }
+            }
+            settings.mime.views_match = Some(views);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "ModMimeUsePathInfo",
+        syntax: "ModMimeUsePathInfo On|Off",
+        default: Some("Off"),
+        contexts: DIRECTORY,
+        overrides: Overrides::NONE,
+        docs: "Whether what the path says behind the file is part of the name whose extensions are looked at.",
+        apply: |settings, args| {
+            settings.mime.use_path_info = Some(args.flag()?);
+            Ok(())
         },
     },
     Directive {

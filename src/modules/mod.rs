@@ -32,6 +32,7 @@ pub mod log_config;
 pub mod logio;
 pub mod mime;
 pub mod mpm_common;
+pub mod negotiation;
 pub mod remoteip;
 pub mod sections;
 pub mod setenvif;
@@ -86,6 +87,7 @@ pub const ALL: &[&Module] = &[
     &mpm_common::EVENT,
     &mpm_common::PREFORK,
     &mpm_common::WORKER,
+    &negotiation::MODULE,
     &remoteip::MODULE,
     &setenvif::MODULE,
     &SO,
@@ -272,6 +274,7 @@ mod tests {
             (core.admin(), core.timeout(), core.keep_alive(), core.keep_alive_timeout()),
             (core.keep_alive_requests_max(), core.limits(), core.merge_slashes()),
             (core.encoded_slashes(), core.trace(), host.log.transfer_format().text),
+            host.negotiation.cache_negotiated(),
         );
         let core = &dir.core;
         let core = (
@@ -293,7 +296,9 @@ mod tests {
         let index: Vec<&str> = dir.dir.index().collect();
         let others = (
             (index, dir.dir.slash(), dir.dir.fallback()),
-            (dir.autoindex.options(), dir.autoindex.ignore(), dir.autoindex.style()),
+            (dir.dir.index_redirect(), dir.dir.check_handler()),
+            (dir.autoindex.options(), dir.autoindex.order(), dir.autoindex.style()),
+            (dir.mime.views_match(), dir.mime.use_path_info(), dir.negotiation.force()),
             (dir.access.order("GET"), dir.access.satisfy("GET"), dir.allowmethods.allows("PUT")),
             (
                 dir.auth_basic.authoritative(),

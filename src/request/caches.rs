@@ -2,7 +2,7 @@
 
 use crate::config::htaccess;
 use crate::files::parsed::ParsedFiles;
-use crate::modules::{authn_file, authz_groupfile};
+use crate::modules::{authn_file, authz_groupfile, negotiation::TypeMap};
 use crate::route::walk::MergeCache;
 
 /// A thread's own memory: no lock, nobody waits. All of it can be thrown away at any time.
@@ -16,4 +16,6 @@ pub struct Caches {
     pub(crate) passwords: ParsedFiles<authn_file::Passwords>,
     /// AuthGroupFiles.
     pub(crate) groups: ParsedFiles<authz_groupfile::Groups>,
+    /// Type maps.
+    pub(crate) type_maps: ParsedFiles<TypeMap>,
 }

@@ -126,6 +126,7 @@ impl Facts for Known<'_, '_> {
             "REQUEST_SCHEME" => text(request.names().scheme),
             "REQUEST_URI" | "DOCUMENT_URI" => Some(place.path.clone()),
             "REQUEST_FILENAME" | "SCRIPT_FILENAME" => Some(place.file_or_path().to_vec()),
+            "PATH_INFO" => Some(place.path_info().to_vec()),
             "QUERY_STRING" => Some(request.query.as_deref().unwrap_or_default().to_vec()),
             "IS_SUBREQ" => text(if request.is_inquiry { "true" } else { "false" }),
             "THE_REQUEST" => Some(request.head.request_line().to_vec()),

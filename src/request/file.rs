@@ -18,7 +18,8 @@ use crate::http::range::{self, ByteRange, Ranges};
 use crate::http::status::Status;
 use crate::log::{Level, Quoted};
 use crate::modules::core::EtagParts;
-use crate::modules::mime::{self, Media};
+use crate::modules::mime::{self, Chosen, Media};
+use crate::modules::negotiation;
 use crate::response::{Body, Fields, Response};
 
 /// A file that shrinks between being measured and being read is measured again, but not for ever.
@@ -84,8 +85,17 @@ impl Request<'_> {
                 return Ok((response, NOTHING));
             }
         }
-        push_list(&mut fields, "Content-Encoding", &media.encodings);
-        push_list(&mut fields, "Content-Language", &media.languages);
+        match media.encodings.as_slice() {
+            [only] => {
+                let spelling = negotiation::spelling_of(self, only);
+                fields.push("Content-Encoding", spelling.as_deref().unwrap_or(only).as_bytes());
+            }
+            [] => {}
+            several => fields.push("Content-Encoding", several.join(", ").as_bytes()),
+        }
+        if !media.languages.is_empty() {
+            fields.push("Content-Language", media.languages.join(",").as_bytes());
+        }
         let mut status = Status::OK;
         let mut span = Span { offset: 0, length: stat.size };
         if let Some(part) = self.wanted_range(&facts)? {
@@ -113,11 +123,67 @@ impl Request<'_> {
     }
 
     fn media(&self) -> Media<'_> {
-        mime::describe(
-            &self.place.settings,
-            &self.server.config.server.types,
-            self.place.file_name(),
-        )
+        let settings = &self.place.settings;
+        let types = &self.server.config.server.types;
+        if settings.mime.use_path_info() && !self.place.path_info().is_empty() {
+            let name = [self.place.file(), self.place.path_info()].concat();
+            let name = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+            return mime::describe(settings, types, name);
+        }
+        mime::describe(settings, types, self.place.file_name())
+    }
+
+    /// The version of a folder's contents.
+    pub(crate) fn tag_of_folder(&self, stat: &Stat) -> Option<ETag> {
+        self.tag_by(stat, FileTagParts { inode: false, size: false, mtime: true })
+    }
+
+    /// The entity tag of a file, as FileETag says.
+    pub(crate) fn tag_of(&self, stat: &Stat) -> Option<ETag> {
+        let parts = self.place.settings.core.etag();
+        let parts = FileTagParts {
+            inode: parts.contains(EtagParts::INODE),
+            size: parts.contains(EtagParts::SIZE),
+            mtime: parts.contains(EtagParts::MTIME),
+        };
+        self.tag_by(stat, parts)
+    }
+
+    fn tag_by(&self, stat: &Stat, parts: FileTagParts) -> Option<ETag> {
+        let (secs, nanos) = stat.modified;
+        let facts = FileFacts { inode: stat.inode, size: stat.size, mtime_us: micros(secs, nanos) };
+        ETag::of_file(&facts, parts, micros(self.now.secs, self.now.nanos))
+    }
+
+    /// Answers with a form that stands in a type map itself. It has no times of its own, and so no validators.
+    pub(crate) fn content_of_map(&self, media: &Chosen, body: Vec<u8>) -> Result<Response, Stop> {
+        let facts =
+            Facts { size: body.len() as u64, modified_secs: 0, etag: None, has_parts: true };
+        let mut fields = Fields::default();
+        fields.push("Accept-Ranges", b"bytes");
+        if let Some(encoding) = &media.encoding {
+            fields.push("Content-Encoding", encoding.as_bytes());
+        }
+        if !media.languages.is_empty() {
+            fields.push("Content-Language", media.languages.join(",").as_bytes());
+        }
+        let content_type = media.content_type.as_deref().map(Cow::Borrowed);
+        let content_type =
+            content_type.map(|it| mime::with_default_charset(&self.place.settings, it));
+        let (status, body) = match self.wanted_range(&facts)? {
+            None => (Status::OK, body),
+            Some(part) => {
+                let mut value = Vec::with_capacity(48);
+                range::push_content_range(&mut value, part, facts.size);
+                fields.push("Content-Range", &value);
+                let part = body.into_iter().skip(part.start as usize).take(part.len() as usize);
+                (Status::PARTIAL_CONTENT, part.collect())
+            }
+        };
+        let length = Some(body.len() as u64).filter(|length| *length > 0 || !self.is_head());
+        let response = self.file_response(status, fields, content_type, length);
+        let body = if self.is_head() { Body::Empty } else { Body::Memory(body) };
+        Ok(Response { handler: Some(negotiation::MAP_HANDLER), body, ..response })
     }
 
     fn judge_conditions(&self, facts: &Facts) -> Verdict {
@@ -156,12 +222,6 @@ impl Request<'_> {
     }
 }
 
-fn push_list(fields: &mut Fields, name: &'static str, values: &[&str]) {
-    if !values.is_empty() {
-        fields.push(name, values.join(", ").as_bytes());
-    }
-}
-
 /// What names one version of a file.
 struct Facts {
     size: u64,
@@ -174,19 +234,14 @@ struct Facts {
 
 impl Facts {
     fn new(request: &Request<'_>, stat: &Stat) -> Facts {
-        let (secs, nanos) = stat.modified;
-        let parts = request.place.settings.core.etag();
-        let parts = FileTagParts {
-            inode: parts.contains(EtagParts::INODE),
-            size: parts.contains(EtagParts::SIZE),
-            mtime: parts.contains(EtagParts::MTIME),
-        };
-        let facts = FileFacts { inode: stat.inode, size: stat.size, mtime_us: micros(secs, nanos) };
-        let now_us = micros(request.now.secs, request.now.nanos);
+        let own = request.tag_of(stat);
         Facts {
             size: stat.size,
-            modified_secs: secs.min(request.now.secs),
-            etag: ETag::of_file(&facts, parts, now_us),
+            modified_secs: stat.modified.0.min(request.now.secs),
+            etag: match &request.list_tag {
+                Some(list) => own.map(|own| own.of_variant(list)),
+                None => own,
+            },
             has_parts: request.place.settings.core.range_limits().ranges_max != Some(0),
         }
     }

@@ -1,32 +1,37 @@
 //! Where a request leads: its path in one spelling, the file that this is mapped to, and what holds there.
 
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use herdgate_sys::file::Stat;
+use herdgate_sys::file::{Kind, Stat};
 
 use super::facts::Known;
-use super::{Caches, Refusal, Request, Stop};
+use super::{Caches, Elsewhere, Refusal, Request, Stop};
 use crate::config::{DirSettings, htaccess};
 use crate::expr::{Condition, Groups};
 use crate::files::Access;
 use crate::files::open::{self, LinkPolicy, Links, OpenError, Opened};
 use crate::files::parsed::ParsedFiles;
+use crate::http::escape::push_path;
 use crate::http::status::Status;
 use crate::log::{Level, Moment, Quoted};
-use crate::modules::core::{AcceptPathInfo, HiddenFiles, Options, Permit};
+use crate::modules::core::{HiddenFiles, Options, Permit};
 use crate::route::alias::{Mapped, Unmapped};
 use crate::route::ifs;
 use crate::route::url::{self, UrlError};
 
 /// A path of this server, and what it stands for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Place {
     /// Decoded and normalised, once the request got that far; before that, as it came.
     pub(crate) path: Vec<u8>,
     /// The file, existing or not. None if there is no root to look in.
     pub(crate) mapped: Option<Mapped>,
+    /// What stands in the path behind the file, or behind the first name that does not exist: `/page.html/more` has `/more`.
+    /// Known once the place was opened.
+    path_info: Vec<u8>,
     /// What holds here.
     pub(crate) settings: Arc<DirSettings>,
 }
@@ -34,7 +39,7 @@ pub(crate) struct Place {
 impl Place {
     /// A path of which nothing is known yet.
     pub(super) fn unknown(path: &[u8], settings: Arc<DirSettings>) -> Place {
-        Place { path: path.to_vec(), mapped: None, settings }
+        Place { path: path.to_vec(), mapped: None, path_info: Vec::new(), settings }
     }
 
     /// The file's name; empty if there is none.
@@ -44,7 +49,17 @@ impl Place {
 
     /// The last component of the file's name.
     pub(crate) fn file_name(&self) -> &[u8] {
-        self.file().rsplit(|byte| *byte == b'/').next().unwrap_or_default()
+        last_component(self.file())
+    }
+
+    /// `PATH_INFO`: what the path says behind the file; begins with a slash if it is not empty.
+    pub(crate) fn path_info(&self) -> &[u8] {
+        &self.path_info
+    }
+
+    /// The path of the file itself, without the path info.
+    pub(crate) fn path_of_file(&self) -> &[u8] {
+        self.path.strip_suffix(self.path_info.as_slice()).unwrap_or(&self.path)
     }
 
     /// What a log line about access calls it.
@@ -61,7 +76,7 @@ impl Place {
     }
 
     /// Which links are followed on the way here. The strictest of the options counts.
-    pub(super) fn links(&self) -> Links<'_> {
+    pub(crate) fn links(&self) -> Links<'_> {
         let options = self.settings.core.options();
         let policy = if options.contains(Options::SYM_LINKS_IF_OWNER_MATCH) {
             LinkPolicy::OwnerMatch
@@ -83,6 +98,19 @@ impl Place {
             HiddenFiles::Hide => self.path.split(|byte| *byte == b'/').all(is_visible_name),
         }
     }
+}
+
+/// What there is at a place, for those who choose between several.
+pub(crate) struct Seen {
+    /// A folder, which may be had or not.
+    pub(crate) is_folder: bool,
+    /// What a file is that may be had; `None`: there is none.
+    pub(crate) file: Option<Stat>,
+}
+
+/// What follows the last slash.
+fn last_component(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }
 
 /// What begins with a dot is hidden, except where RFC 8615 puts what everybody may ask for.
@@ -110,7 +138,7 @@ pub(super) fn find_htaccess<'n>(
     for name in names {
         let path = [folder, b"/", name.as_bytes()].concat();
         let parse = |text: &[u8]| {
-            let path = Path::new(std::ffi::OsStr::from_bytes(&path));
+            let path = Path::new(OsStr::from_bytes(&path));
             htaccess::parse(path, text, permit, server)
         };
         let found = files.get(&path, |key| permit.push_key(key), access, now, parse);
@@ -141,17 +169,18 @@ impl Request<'_> {
     }
 
     /// Finds the file of a path that is decoded and normalised, and what holds there.
-    pub(super) fn locate_normal(&mut self, path: Vec<u8>) -> Result<Place, Stop> {
+    pub(crate) fn locate_normal(&mut self, path: Vec<u8>) -> Result<Place, Stop> {
         let host = self.host();
         match host.map(&path) {
             Ok(mapped) => {
                 self.trace_mapping(&path, &mapped);
                 let settings = self.settings_for(&path, Some(&mapped.file))?;
-                self.decided(Place { path, mapped: Some(mapped), settings })
+                let path_info = Vec::new();
+                self.decided(Place { path, mapped: Some(mapped), path_info, settings })
             }
             Err(Unmapped::NoRoot) => {
                 let settings = self.settings_for(&path, None)?;
-                self.decided(Place { path, mapped: None, settings })
+                self.decided(Place { path, mapped: None, path_info: Vec::new(), settings })
             }
             Err(Unmapped::Escapes) => {
                 self.log(Level::Error, "core").say(format_args!(
@@ -197,56 +226,114 @@ impl Request<'_> {
         open::look(file, follow, self.access).map_err(|_| Stop::WouldBlock)
     }
 
-    /// Opens what the place names; `None` if there is nothing.
-    pub(super) fn open(&mut self) -> Result<Option<Opened>, Stop> {
+    /// Opens what the place names; `None` if there is nothing. What stands behind a file, or behind the first name that
+    /// does not exist, becomes path info.
+    pub(crate) fn open(&mut self) -> Result<Option<Opened>, Stop> {
         if self.place.mapped.is_none() {
             return Ok(None);
         }
         let opened = open::open(self.place.file(), self.place.links(), self.access);
-        let found = self.judge(opened)?;
-        if found.is_none() && self.place.settings.core.accept_path_info() == AcceptPathInfo::On {
-            return self.open_without_path_info();
+        if let Some(found) = self.judge(opened)? {
+            return Ok(Some(found));
         }
-        Ok(found)
+        let Some(existing) = self.split_path_info()? else { return Ok(None) };
+        let opened = open::open(&existing, self.place.links(), self.access);
+        Ok(self.judge(opened)?.filter(|opened| !opened.is_folder()))
     }
 
-    /// `AcceptPathInfo On`: `/page.html/more` is page.html. Shortens the name until it is a file.
-    fn open_without_path_info(&mut self) -> Result<Option<Opened>, Stop> {
-        let root_bytes = self.place.links().root.len();
-        let mut end = self.place.file().len();
-        while let Some(slash) = memchr::memrchr(b'/', &self.place.file()[..end]) {
-            if slash <= root_bytes {
+    /// Looks upwards for what exists, and shortens the place to it. `Some` if that is a file.
+    fn split_path_info(&mut self) -> Result<Option<Vec<u8>>, Stop> {
+        let file = self.place.file().to_vec();
+        let root = self.place.links().root;
+        let root_bytes = root.strip_suffix(b"/").unwrap_or(root).len();
+        let mut end = file.len();
+        while let Some(slash) = memchr::memrchr(b'/', &file[..end]) {
+            if slash == 0 || slash < root_bytes {
                 break;
             }
-            let shorter = self.place.file()[..slash].to_vec();
-            let opened = open::open(&shorter, self.place.links(), self.access);
-            if let Some(opened) = self.judge(opened)? {
-                if opened.is_folder() {
-                    break; // A folder has no path behind it: what is missing in it is missing.
+            match self.look(&file[..slash], true)?.map(|stat| stat.kind) {
+                None => end = slash,
+                Some(Kind::Dir) => break,
+                Some(_) => {
+                    self.shorten_to(&file[..slash])?;
+                    return Ok(Some(file[..slash].to_vec()));
                 }
-                self.shorten_to(&shorter)?;
-                self.check_access()?;
-                return Ok(Some(opened));
             }
-            end = slash;
         }
+        self.shorten_to(&file[..end])?;
         Ok(None)
     }
 
-    /// The place is a file further up than its path says; what holds is decided by the file.
+    /// The place is a file further up than its path says; what holds is decided by that file.
     fn shorten_to(&mut self, file: &[u8]) -> Result<(), Stop> {
-        let file = Path::new(std::ffi::OsStr::from_bytes(file));
+        let path_info = self.place.file()[file.len()..].to_vec();
+        if path_info.is_empty() {
+            return Ok(());
+        }
         let path = std::mem::take(&mut self.place.path);
-        let settings = self.settings_for(&path, Some(file));
+        let settings = self.settings_for(&path, Some(Path::new(OsStr::from_bytes(file))));
         self.place.path = path;
         self.place.settings = settings?;
+        self.place.path_info = path_info;
         if let Some(mapped) = &mut self.place.mapped {
-            mapped.file = file.to_path_buf();
+            mapped.file = Path::new(OsStr::from_bytes(file)).to_path_buf();
+            mapped.root_bytes = mapped.root_bytes.min(file.len());
         }
         let place = Place::unknown(b"", Arc::clone(&self.place.settings));
         let place = std::mem::replace(&mut self.place, place);
         self.place = self.decided(place)?;
-        Ok(())
+        self.check_access()
+    }
+
+    /// Another file in the same folder, with the path info of this place.
+    pub(crate) fn neighbour(&mut self, name: &[u8]) -> Result<Place, Stop> {
+        let folder = |path: &[u8]| path[..path.len() - last_component(path).len()].to_vec();
+        let path_info = self.place.path_info.clone();
+        let path = [folder(self.place.path_of_file()), name.to_vec(), path_info.clone()].concat();
+        let file = [folder(self.place.file()), name.to_vec()].concat();
+        let file = PathBuf::from(OsString::from_vec(file));
+        let settings = self.settings_for(&path, Some(&file))?;
+        let mapped = self.place.mapped.clone().map(|mapped| {
+            let root_bytes = mapped.root_bytes.min(file.as_os_str().len());
+            Mapped { file, root_bytes }
+        });
+        self.decided(Place { path, mapped, path_info, settings })
+    }
+
+    /// Where a URL leads that is relative to this place's folder; path info and query go along.
+    pub(crate) fn beside(&self, url: &[u8]) -> Result<Elsewhere, Stop> {
+        let mut parts = url.splitn(2, |byte| *byte == b'?');
+        let name = parts.next().unwrap_or_default();
+        let own_query = parts.next().map(<[u8]>::to_vec);
+        let mut encoded = Vec::new();
+        if !name.starts_with(b"/") {
+            let here = self.place.path_of_file();
+            push_path(&mut encoded, &here[..here.len() - last_component(here).len()]);
+        }
+        encoded.extend_from_slice(name);
+        push_path(&mut encoded, &self.place.path_info);
+        let query = own_query.or_else(|| self.query.as_deref().map(<[u8]>::to_vec));
+        Ok(Elsewhere { path: self.normalise(&encoded)?, query })
+    }
+
+    /// What a request for another place would give.
+    pub(crate) fn would_give(&mut self, there: &Place) -> Result<Seen, Stop> {
+        let mut seen = Seen { is_folder: false, file: None };
+        let stat = match open::open(there.file(), there.links(), self.access) {
+            Ok(opened) => opened.stat,
+            Err(OpenError::WouldBlock) => return Err(Stop::WouldBlock),
+            // That it cannot be read is told to whoever asks for it.
+            Err(OpenError::Unreadable(_)) => match self.look(there.file(), true)? {
+                Some(stat) => stat,
+                None => return Ok(seen),
+            },
+            Err(_) => return Ok(seen),
+        };
+        seen.is_folder = stat.kind == Kind::Dir;
+        if !seen.is_folder && there.is_visible() && self.grants(there.clone()) {
+            seen.file = Some(stat);
+        }
+        Ok(seen)
     }
 
     /// The place with its `<If>` sections decided.

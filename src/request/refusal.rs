@@ -18,17 +18,24 @@ pub(crate) struct Refusal {
     pub(crate) status: Status,
     /// What goes along with every page for it: `Location`, `Allow` or `Content-Range`.
     field: Option<(&'static str, Box<[u8]>)>,
+    /// HTML for the built-in page: the variants of a 300 or 406.
+    notes: Box<str>,
 }
 
 impl Refusal {
     /// A refusal with this status.
     pub(crate) fn new(status: Status) -> Refusal {
-        Refusal { status, field: None }
+        Refusal { status, field: None, notes: Box::default() }
     }
 
     /// The same with a field for every page that tells it.
     pub(crate) fn with(self, name: &'static str, value: &[u8]) -> Refusal {
         Refusal { field: Some((name, value.into())), ..self }
+    }
+
+    /// The same with a note in the built-in page, which is HTML.
+    pub(crate) fn noting(self, html: &str) -> Refusal {
+        Refusal { notes: html.into(), ..self }
     }
 
     /// A refusal without fields, as the end of a phase.
@@ -62,7 +69,7 @@ pub fn refuse(server: &Server, client: &Client, status: Status, notes: &str) -> 
         Some(ErrorDocument::Text(text)) => text.clone().into_bytes(),
         _ => {
             let about = About { server, host, settings: &settings, head: None, client };
-            about.page(&Refusal::new(status), notes, None)
+            about.page(&Refusal::new(status).noting(notes), None)
         }
     };
     Response {
@@ -145,7 +152,7 @@ impl Request<'_> {
     }
 
     fn built_in(&self, refusal: &Refusal, failed_document: Option<Status>) -> Response {
-        let page = self.about().page(refusal, "", failed_document);
+        let page = self.about().page(refusal, failed_document);
         self.page(refusal, page)
     }
 
@@ -217,13 +224,13 @@ struct About<'a> {
 }
 
 impl About<'_> {
-    fn page(&self, refusal: &Refusal, notes: &str, failed_document: Option<Status>) -> Vec<u8> {
+    fn page(&self, refusal: &Refusal, failed_document: Option<Status>) -> Vec<u8> {
         let names = self.names();
         let page = ErrorPage {
             method: self.head.map_or("-", |head| head.method().as_str()),
             location: refusal.location(),
             expectation: self.head.and_then(|head| head.first(Known::Expect)).unwrap_or_default(),
-            notes,
+            notes: &refusal.notes,
             admin: self.host.settings.core.admin(),
             signature: self.signature(&names),
             failed_document,

@@ -1,123 +1,482 @@
-//! Apache's pages: the plain list, and the fancy one in `<pre>`.
+//! Apache's pages: the plain list, the fancy one in `<pre>`, and the table.
 
-use super::order::{Column, View};
-use super::{Entry, Listing, push_absolute_link};
+use super::order::View;
+use super::{Entry, Frame, Icon, Listing, push_absolute_link};
 use crate::http::escape::push_html;
 use crate::log::{LogClock, Moment};
-use crate::modules::autoindex::IndexOptions;
+use crate::modules::autoindex::{Column, DESCRIPTION_WIDTH, IndexOptions, Subject, Width};
 
-/// `NameWidth`: characters of a name that are shown in a fancy listing.
-const NAME_WIDTH: usize = 23;
 /// Where an icon would stand.
 const NO_ICON: &[u8] = b"     ";
 /// As wide as a date with its blanks.
 const NO_DATE: &[u8] = b"                   ";
+/// What is shown of a name that is too long ends so.
+const CUT: &[u8] = b"..>";
 
-pub(super) fn render(listing: &Listing<'_>, view: &View, clock: &LogClock, page: &mut Vec<u8>) {
-    page.extend_from_slice(
-        b"<!DOCTYPE HTML PUBLIC \"-//W3C//DTD HTML 4.01//EN\" \"http://www.w3.org/TR/html4/strict.dtd\">\n\
-          <html>\n <head>\n  <title>Index of ",
-    );
-    push_html(page, listing.title());
-    page.extend_from_slice(b"</title>\n </head>\n <body>\n<h1>Index of ");
-    push_html(page, listing.title());
-    page.extend_from_slice(b"</h1>\n");
-    if view.fancy {
-        fancy(listing, view, clock, page)
-    } else {
-        plain(listing, page)
-    }
-    page.extend_from_slice(listing.signature);
-    page.extend_from_slice(b"</body></html>\n");
+pub(super) fn render(listing: &Listing<'_>, clock: &LogClock, page: &mut Vec<u8>) {
+    let drawing = Drawing { listing, view: &listing.view, clock, page };
+    drawing.draw();
 }
 
-fn plain(listing: &Listing<'_>, page: &mut Vec<u8>) {
-    page.extend_from_slice(b"<ul>");
-    if let Some(parent) = listing.parent() {
-        page.extend_from_slice(b"<li><a href=\"");
-        push_absolute_link(page, parent);
-        page.extend_from_slice(b"\"> Parent Directory</a></li>\n");
-    }
-    for entry in &listing.entries {
-        page.extend_from_slice(b"<li><a href=\"");
-        entry.push_link(page);
-        page.extend_from_slice(b"\"> ");
-        push_html(page, &entry.shown());
-        page.extend_from_slice(b"</a></li>\n");
-    }
-    page.extend_from_slice(b"</ul>\n");
+/// A page that is being drawn.
+struct Drawing<'d> {
+    listing: &'d Listing<'d>,
+    view: &'d View,
+    clock: &'d LogClock,
+    page: &'d mut Vec<u8>,
 }
 
-fn fancy(listing: &Listing<'_>, view: &View, clock: &LogClock, page: &mut Vec<u8>) {
-    let rule: &[u8] =
-        if view.options.contains(IndexOptions::SUPPRESS_RULES) { b"\n" } else { b"<hr>" };
-    page.extend_from_slice(b"<pre>");
-    heads(view, page);
-    page.extend_from_slice(rule);
-    if let Some(parent) = listing.parent() {
-        push_icon_and_link(page, |page| push_absolute_link(page, parent));
-        push_name(page, b"Parent Directory");
-        push_columns(view, None, page);
-    }
-    for entry in &listing.entries {
-        push_icon_and_link(page, |page| entry.push_link(page));
-        push_name(page, &entry.shown());
-        push_columns(view, Some((entry, clock)), page);
-    }
-    if !view.options.contains(IndexOptions::SUPPRESS_RULES) {
-        page.extend_from_slice(b"<hr>");
-    }
-    page.extend_from_slice(b"</pre>\n");
+/// A line of the list: an entry, or the folder above.
+struct Row<'r> {
+    /// HTML-escaped URL.
+    link: Vec<u8>,
+    name: Vec<u8>,
+    icon: &'r Icon,
+    entry: Option<&'r Entry>,
+    description: Option<&'r str>,
 }
 
-fn heads(view: &View, page: &mut Vec<u8>) {
-    page.extend_from_slice(NO_ICON);
-    page.push(b' ');
-    head(view, Column::Name, "Name", page);
-    page.extend(std::iter::repeat_n(b' ', NAME_WIDTH + 1 - "Name".len()));
-    if !view.options.contains(IndexOptions::SUPPRESS_LAST_MODIFIED) {
-        head(view, Column::Modified, "Last modified", page);
-        page.extend_from_slice(b"      ");
+impl Drawing<'_> {
+    fn draw(mut self) {
+        self.preamble();
+        let rows = rows(self.listing);
+        if !self.view.is_fancy() && !self.has(IndexOptions::HTML_TABLE) {
+            self.plain(&rows);
+        } else if self.has(IndexOptions::HTML_TABLE) {
+            self.table(&rows);
+        } else {
+            self.fancy(&rows);
+        }
+        self.postamble();
     }
-    if !view.options.contains(IndexOptions::SUPPRESS_SIZE) {
-        head(view, Column::Size, "Size", page);
-        page.extend_from_slice(b"  ");
+
+    fn has(&self, option: IndexOptions) -> bool {
+        self.view.options.contains(option)
     }
-    if !view.options.contains(IndexOptions::SUPPRESS_DESCRIPTION) {
-        head(view, Column::Description, "Description", page);
+
+    fn push(&mut self, text: &str) {
+        self.page.extend_from_slice(text.as_bytes());
+    }
+
+    /// How an empty element ends.
+    fn end(&self) -> &'static str {
+        if self.has(IndexOptions::XHTML) { " />" } else { ">" }
+    }
+
+    fn has_style(&self) -> bool {
+        self.listing.settings.style_sheet().is_some()
+    }
+
+    fn preamble(&mut self) {
+        let is_whole = matches!(self.listing.head, Frame::WholeHtml(_));
+        if !is_whole {
+            self.frame_start();
+        }
+        if self.listing.head == Frame::Own {
+            self.push(if self.has_style() { "  <h1 id=\"indextitle\">" } else { "<h1>" });
+            self.push("Index of ");
+            push_html(self.page, self.listing.title());
+            self.push("</h1>\n");
+        } else {
+            self.listing.head.push_content(self.page);
+        }
+    }
+
+    fn frame_start(&mut self) {
+        self.push(if self.has(IndexOptions::XHTML) {
+            "<!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0 Transitional//EN\"\n\
+             \"http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd\">\n\
+             <html xmlns=\"http://www.w3.org/1999/xhtml\">\n"
+        } else {
+            "<!DOCTYPE HTML PUBLIC \"-//W3C//DTD HTML 4.01//EN\" \"http://www.w3.org/TR/html4/strict.dtd\">\n<html>\n"
+        });
+        self.push(" <head>\n  <title>Index of ");
+        push_html(self.page, self.listing.title());
+        self.push("</title>\n");
+        let (settings, end) = (self.listing.settings, self.end());
+        if let Some(url) = settings.style_sheet() {
+            self.push("  <link rel=\"stylesheet\" href=\"");
+            self.push(url);
+            self.push(&format!("\" type=\"text/css\"{end}\n"));
+        }
+        if let Some(html) = settings.head_insert() {
+            self.push(html);
+        }
+        self.push(" </head>\n <body>\n");
+    }
+
+    fn postamble(&mut self) {
+        self.listing.foot.push_content(self.page);
+        if self.listing.foot == Frame::Own {
+            self.page.extend_from_slice(self.listing.signature);
+        }
+        if !matches!(self.listing.foot, Frame::WholeHtml(_)) {
+            self.push("</body></html>\n");
+        }
+    }
+
+    fn plain(&mut self, rows: &[Row<'_>]) {
+        self.push("<ul>");
+        for row in rows {
+            self.push("<li><a href=\"");
+            self.page.extend_from_slice(&row.link);
+            self.push("\"> ");
+            push_html(self.page, &row.name);
+            self.push("</a></li>\n");
+        }
+        self.push("</ul>\n");
+    }
+
+    fn fancy(&mut self, rows: &[Row<'_>]) {
+        let name_width = self.name_width(rows);
+        let rule = if self.has(IndexOptions::SUPPRESS_RULES) {
+            String::new()
+        } else {
+            format!("<hr{}", self.end())
+        };
+        self.push("<pre>");
+        if !self.has(IndexOptions::SUPPRESS_ICON) {
+            match self.blank_icon() {
+                Some(url) => {
+                    self.image(&url, "Icon ");
+                    self.push(" ");
+                }
+                None => self.push("      "),
+            }
+        }
+        self.head(Column::Name, "Name");
+        self.pad(name_width + 1, "Name".len());
+        if !self.has(IndexOptions::SUPPRESS_LAST_MODIFIED) {
+            self.head(Column::Modified, "Last modified");
+            self.push("      ");
+        }
+        if !self.has(IndexOptions::SUPPRESS_SIZE) {
+            self.head(Column::Size, "Size");
+            self.push("  ");
+        }
+        if !self.has(IndexOptions::SUPPRESS_DESCRIPTION) {
+            self.head(Column::Description, "Description");
+        }
+        self.push(if rule.is_empty() { "\n" } else { &rule });
+        for row in rows {
+            self.fancy_row(row, name_width, rows);
+        }
+        self.push(&rule);
+        self.push("</pre>\n");
+    }
+
+    fn fancy_row(&mut self, row: &Row<'_>, name_width: usize, rows: &[Row<'_>]) {
+        if !self.has(IndexOptions::SUPPRESS_ICON) {
+            self.icon(row, std::str::from_utf8(NO_ICON).unwrap_or_default());
+            self.push(" ");
+        }
+        let shown = self.link(row, Some(name_width));
+        self.pad(name_width + 1, shown);
+        if !self.has(IndexOptions::SUPPRESS_LAST_MODIFIED) {
+            match row.entry {
+                Some(entry) => self.push(&self.date(entry)),
+                None => self.page.extend_from_slice(NO_DATE),
+            }
+        }
+        if !self.has(IndexOptions::SUPPRESS_SIZE) {
+            self.push(&size_of(row));
+            self.push("  ");
+        }
+        if !self.has(IndexOptions::SUPPRESS_DESCRIPTION)
+            && let Some(text) = row.description
+        {
+            let text = self.cut_description(text, rows);
+            self.push(&text);
+        }
+        self.push("\n");
+    }
+
+    fn table(&mut self, rows: &[Row<'_>]) {
+        let class = |drawing: &Self, class: &str| {
+            if drawing.has_style() { format!(" class=\"{class}\"") } else { String::new() }
+        };
+        self.push(if self.has_style() { "  <table id=\"indexlist\">\n" } else { "  <table>\n" });
+        self.push(&format!("   <tr{}>", class(self, "indexhead")));
+        let mut columns = 1;
+        if !self.has(IndexOptions::SUPPRESS_ICON) {
+            let attribute =
+                if self.has_style() { " class=\"indexcolicon\"" } else { " valign=\"top\"" };
+            self.push(&format!("<th{attribute}>"));
+            match self.blank_icon() {
+                Some(url) => self.image(&url, "[ICO]"),
+                None => self.push("&nbsp;"),
+            }
+            self.push("</th>");
+            columns += 1;
+        }
+        let heads = [
+            (None, Column::Name, "Name", "indexcolname"),
+            (
+                Some(IndexOptions::SUPPRESS_LAST_MODIFIED),
+                Column::Modified,
+                "Last modified",
+                "indexcollastmod",
+            ),
+            (Some(IndexOptions::SUPPRESS_SIZE), Column::Size, "Size", "indexcolsize"),
+            (
+                Some(IndexOptions::SUPPRESS_DESCRIPTION),
+                Column::Description,
+                "Description",
+                "indexcoldesc",
+            ),
+        ];
+        for (suppress, column, title, name) in heads {
+            if suppress.is_some_and(|option| self.has(option)) {
+                continue;
+            }
+            columns += usize::from(column != Column::Name);
+            self.push(&format!("<th{}>", class(self, name)));
+            self.head(column, title);
+            self.push("</th>");
+        }
+        self.push("</tr>\n");
+        let rule = if self.has(IndexOptions::SUPPRESS_RULES) {
+            String::new()
+        } else {
+            let class = class(self, "indexbreakrow");
+            format!("   <tr{class}><th colspan=\"{columns}\"><hr{}</th></tr>\n", self.end())
+        };
+        self.push(&rule);
+        let name_width = match self.listing.settings.name_width() {
+            Width::Longest => None,
+            Width::Characters(width) => Some(width),
+        };
+        for (number, row) in rows.iter().enumerate() {
+            self.table_row(number, row, name_width, rows);
+        }
+        self.push(&rule);
+        self.push("</table>\n");
+    }
+
+    fn table_row(
+        &mut self,
+        number: usize,
+        row: &Row<'_>,
+        name_width: Option<usize>,
+        rows: &[Row<'_>],
+    ) {
+        let style = self.has_style();
+        let cell = |name: &str, plain: &str| {
+            if style { format!("<td class=\"{name}\">") } else { format!("<td{plain}>") }
+        };
+        if style {
+            let parity = if number % 2 == 1 { "odd" } else { "even" };
+            let alt = row.icon.alt.as_deref().filter(|_| self.has(IndexOptions::ADD_ALT_CLASS));
+            let class = match alt {
+                Some(alt) => format!("{parity}-{}", alt.to_ascii_lowercase()),
+                None => parity.to_owned(),
+            };
+            self.push(&format!("   <tr class=\"{class}\">"));
+        } else {
+            self.push("<tr>");
+        }
+        if !self.has(IndexOptions::SUPPRESS_ICON) {
+            self.push(&cell("indexcolicon", " valign=\"top\""));
+            self.icon(row, "&nbsp;");
+            self.push("</td>");
+        }
+        self.push(&cell("indexcolname", ""));
+        let shown = self.link(row, name_width);
+        self.pad(name_width.unwrap_or(0), shown);
+        self.push("</td>");
+        if !self.has(IndexOptions::SUPPRESS_LAST_MODIFIED) {
+            match row.entry {
+                Some(entry) => {
+                    self.push(&cell("indexcollastmod", " align=\"right\""));
+                    self.push(&self.date(entry));
+                }
+                None => {
+                    self.push(&cell("indexcollastmod", ""));
+                    self.push("&nbsp;");
+                }
+            }
+            self.push("</td>");
+        }
+        if !self.has(IndexOptions::SUPPRESS_SIZE) {
+            self.push(&cell("indexcolsize", " align=\"right\""));
+            self.push(&size_of(row));
+            self.push("</td>");
+        }
+        if !self.has(IndexOptions::SUPPRESS_DESCRIPTION) {
+            self.push(&cell("indexcoldesc", ""));
+            let text = match row.description {
+                Some(text) if self.listing.settings.description_width() == Some(Width::Longest) => {
+                    text.to_owned()
+                }
+                Some(text) => self.cut_description(text, rows),
+                None => "&nbsp;".to_owned(),
+            };
+            self.push(&text);
+            self.push("</td>");
+        }
+        self.push("</tr>\n");
+    }
+
+    /// How wide the column of names is in a fancy list.
+    fn name_width(&self, rows: &[Row<'_>]) -> usize {
+        match self.listing.settings.name_width() {
+            Width::Characters(width) if width > 0 => width,
+            Width::Longest | Width::Characters(_) => {
+                let longest = rows.iter().map(|row| character_starts(&row.name).len()).max();
+                longest.unwrap_or(0).max(crate::modules::autoindex::NAME_WIDTH)
+            }
+        }
+    }
+
+    fn head(&mut self, column: Column, title: &str) {
+        if self.has(IndexOptions::SUPPRESS_COLUMN_SORTING) {
+            return self.push(title);
+        }
+        self.push("<a href=\"");
+        push_html(self.page, &self.view.head_query(column));
+        self.push(&format!("\">{title}</a>"));
+    }
+
+    fn blank_icon(&self) -> Option<String> {
+        self.listing.settings.icon(Subject::path(b"^^BLANKICON^^")).map(str::to_owned)
+    }
+
+    fn image(&mut self, url: &str, alt: &str) {
+        self.push("<img src=\"");
+        push_html(self.page, url.as_bytes());
+        self.push("\" alt=\"");
+        self.push(alt); // HTML, as descriptions are.
+        self.push("\"");
+        let (width, height) = self.listing.settings.icon_size();
+        for (name, pixels) in [("width", width), ("height", height)] {
+            if pixels > 0 {
+                self.push(&format!(" {name}=\"{pixels}\""));
+            }
+        }
+        self.push(self.end());
+    }
+
+    fn icon(&mut self, row: &Row<'_>, without: &str) {
+        let is_link = self.has(IndexOptions::ICONS_ARE_LINKS);
+        if is_link {
+            self.push("<a href=\"");
+            self.page.extend_from_slice(&row.link);
+            self.push("\">");
+        }
+        let url = row.icon.url.as_deref().or(self.listing.settings.default_icon());
+        match url.map(str::to_owned) {
+            Some(url) => {
+                let alt = row.icon.alt.as_deref().unwrap_or("   ");
+                self.image(&url, &format!("[{alt}]"));
+            }
+            None => self.push(without),
+        }
+        if is_link {
+            self.push("</a>");
+        }
+    }
+
+    /// The name as a link, cut if it is too long; how many characters are shown. Characters are counted where the name
+    /// is UTF-8, so that a cut does not leave half of one.
+    fn link(&mut self, row: &Row<'_>, width: Option<usize>) -> usize {
+        self.push("<a href=\"");
+        self.page.extend_from_slice(&row.link);
+        self.push("\">");
+        let starts = character_starts(&row.name);
+        let shown = match width.filter(|width| *width > CUT.len() && starts.len() > *width) {
+            None => {
+                push_html(self.page, &row.name);
+                starts.len()
+            }
+            Some(width) => {
+                push_html(self.page, &row.name[..starts[width - CUT.len()]]);
+                push_html(self.page, CUT);
+                width
+            }
+        };
+        self.push("</a>");
+        shown
+    }
+
+    fn pad(&mut self, width: usize, shown: usize) {
+        self.page.extend(std::iter::repeat_n(b' ', width.saturating_sub(shown)));
+    }
+
+    fn date(&self, entry: &Entry) -> String {
+        let local = self.clock.local(Moment { secs: entry.modified, nanos: 0 });
+        let old = self.has(IndexOptions::USE_OLD_DATE_FORMAT);
+        let format = if old { "%d-%b-%Y %H:%M  " } else { "%Y-%m-%d %H:%M  " };
+        local.strftime(format).to_string()
+    }
+
+    /// A description of at most the configured width. Tags count nothing, entities one.
+    fn cut_description(&self, text: &str, rows: &[Row<'_>]) -> String {
+        let width = match self.listing.settings.description_width() {
+            Some(Width::Longest) => rows
+                .iter()
+                .filter_map(|row| row.description)
+                .map(str::len)
+                .max()
+                .unwrap_or(0)
+                .max(DESCRIPTION_WIDTH),
+            Some(Width::Characters(0)) => usize::MAX,
+            Some(Width::Characters(width)) => width,
+            None => {
+                let freed = [
+                    (IndexOptions::SUPPRESS_ICON, 6),
+                    (IndexOptions::SUPPRESS_LAST_MODIFIED, 19),
+                    (IndexOptions::SUPPRESS_SIZE, 7),
+                ];
+                let freed = freed.iter().filter(|(option, _)| self.has(*option));
+                DESCRIPTION_WIDTH + freed.map(|(_, width)| width).sum::<usize>()
+            }
+        };
+        cut(text, width)
     }
 }
 
-fn head(view: &View, column: Column, title: &str, page: &mut Vec<u8>) {
-    if view.options.contains(IndexOptions::SUPPRESS_COLUMN_SORTING) {
-        return page.extend_from_slice(title.as_bytes());
-    }
-    page.extend_from_slice(b"<a href=\"");
-    push_html(page, &view.head_query(column));
-    page.extend_from_slice(format!("\">{title}</a>").as_bytes());
+/// The lines from top to bottom.
+fn rows<'l>(listing: &'l Listing<'_>) -> Vec<Row<'l>> {
+    let parent = listing.parent.as_ref().zip(listing.parent());
+    let parent = parent.map(|(parent, path)| {
+        let mut link = Vec::new();
+        push_absolute_link(&mut link, path);
+        let name = b"Parent Directory".to_vec();
+        let description = parent.description.as_deref();
+        Row { link, name, icon: &parent.icon, entry: None, description }
+    });
+    let entries = listing.entries.iter().map(|entry| {
+        let mut link = Vec::new();
+        entry.push_link(&mut link);
+        let description = entry.description.as_deref();
+        Row { link, name: entry.shown(), icon: &entry.icon, entry: Some(entry), description }
+    });
+    parent.into_iter().chain(entries).collect()
 }
 
-fn push_icon_and_link(page: &mut Vec<u8>, push_link: impl FnOnce(&mut Vec<u8>)) {
-    page.extend_from_slice(NO_ICON);
-    page.extend_from_slice(b" <a href=\"");
-    push_link(page);
-    page.extend_from_slice(b"\">");
-}
-
-/// The name, cut if it is too long, and blanks up to the next column. Characters are counted where the name is UTF-8,
-/// so that a cut does not leave half of one.
-fn push_name(page: &mut Vec<u8>, name: &[u8]) {
-    const CUT: &str = "..>";
-    let starts = character_starts(name);
-    let width = starts.len();
-    if width <= NAME_WIDTH {
-        push_html(page, name);
-    } else {
-        push_html(page, &name[..starts[NAME_WIDTH - CUT.len()]]);
-        push_html(page, CUT.as_bytes());
+/// Cuts HTML behind `width` visible characters, and marks that.
+fn cut(text: &str, width: usize) -> String {
+    let mut left = width;
+    let mut at = 0;
+    while let Some(character) = text[at..].chars().next() {
+        let rest = &text[at..];
+        let (bytes, is_tag) = match character {
+            '<' => (rest.find('>').map_or(rest.len(), |end| end + 1), true),
+            '&' => (rest.find(';').map_or(rest.len(), |end| end + 1), false),
+            other => (other.len_utf8(), false),
+        };
+        if !is_tag {
+            if left == 0 {
+                return match text[..at].char_indices().next_back() {
+                    Some((last, _)) => text[..last].to_owned() + ">",
+                    None => String::new(),
+                };
+            }
+            left -= 1;
+        }
+        at += bytes;
     }
-    page.extend_from_slice(b"</a>");
-    page.extend(std::iter::repeat_n(b' ', NAME_WIDTH.saturating_sub(width) + 1));
+    text.to_owned()
 }
 
 /// Where each character begins; each byte counts as one in a name that is not UTF-8.
@@ -128,25 +487,9 @@ fn character_starts(name: &[u8]) -> Vec<usize> {
     }
 }
 
-/// Date and size; the folder above has neither. No description: there is no `AddDescription` yet.
-fn push_columns(view: &View, entry: Option<(&Entry, &LogClock)>, page: &mut Vec<u8>) {
-    if !view.options.contains(IndexOptions::SUPPRESS_LAST_MODIFIED) {
-        match entry {
-            Some((entry, clock)) => page.extend_from_slice(date(entry, clock).as_bytes()),
-            None => page.extend_from_slice(NO_DATE),
-        }
-    }
-    if !view.options.contains(IndexOptions::SUPPRESS_SIZE) {
-        let file = entry.map(|(entry, _)| entry).filter(|entry| !entry.is_folder);
-        page.extend_from_slice(file.map_or("  - ".to_owned(), |file| size(file.size)).as_bytes());
-        page.extend_from_slice(b"  ");
-    }
-    page.push(b'\n');
-}
-
-fn date(entry: &Entry, clock: &LogClock) -> String {
-    let local = clock.local(Moment { secs: entry.modified, nanos: 0 });
-    local.strftime("%Y-%m-%d %H:%M  ").to_string()
+fn size_of(row: &Row<'_>) -> String {
+    let file = row.entry.filter(|entry| !entry.is_folder);
+    file.map_or("  - ".to_owned(), |file| size(file.size))
 }
 
 /// Four characters: up to 972 bytes plain, then one decimal below 10, else whole units of 1024.
@@ -180,10 +523,10 @@ mod tests {
 
     fn entries() -> Vec<Entry> {
         let entry = |name: &str, is_folder, size| Entry {
-            name: name.as_bytes().to_vec(),
             is_folder,
             size,
             modified: 1_704_164_640, // 2024-01-02 03:04 UTC
+            ..Entry::named(name.as_bytes())
         };
         vec![
             entry("a.txt", false, 3),
@@ -195,13 +538,7 @@ mod tests {
 
     fn page(path: &str, query: &str, entries: Vec<Entry>) -> String {
         let settings = Autoindex::default();
-        let listing = Listing {
-            path: path.as_bytes(),
-            entries,
-            query: Some(query.as_bytes()),
-            settings: &settings,
-            signature: b"",
-        };
+        let listing = Listing::of(path, entries, Some(query.as_bytes()), &settings);
         String::from_utf8(listing.render(&LogClock::new(jiff::tz::TimeZone::UTC))).unwrap()
     }
 
@@ -272,7 +609,7 @@ mod tests {
 
         #[test]
         fn name_cannot_leave_its_place(name in "[^/\0]{1,40}", is_folder: bool, fancy: bool) {
-            let entry = Entry { name: name.into_bytes(), is_folder, size: 0, modified: 0 };
+            let entry = Entry { is_folder, ..Entry::named(name.as_bytes()) };
             let count = |text: &str, what| text.matches(what).count();
             let harmless = Entry { name: b"n".to_vec(), ..entry.clone() };
             let query = if fancy { "F=1" } else { "F=0" };

@@ -14,7 +14,7 @@ mod modern;
 mod order;
 
 use super::Access;
-use super::open::{self, Links, Opened, with_c_string};
+use super::open::{self, Links, OpenError, Opened, with_c_string};
 use crate::http::escape::{push_html, push_path, push_relative_path};
 use crate::log::LogClock;
 use crate::modules::autoindex::{Autoindex, Style};
@@ -28,7 +28,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 pub use order::View;
 
 /// One line of a listing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
     /// As on disk, without a slash.
     pub name: Vec<u8>,
@@ -38,20 +38,94 @@ pub struct Entry {
     pub size: u64,
     /// When the contents last changed: seconds since the epoch.
     pub modified: i64,
+    /// How it is decorated.
+    pub icon: Icon,
+    /// HTML about it.
+    pub description: Option<String>,
+}
+
+/// What stands before a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Icon {
+    /// Its URL.
+    pub url: Option<String>,
+    /// What stands for it where there are no images.
+    pub alt: Option<String>,
+}
+
+/// The line that leads upwards.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parent {
+    /// How it is decorated.
+    pub icon: Icon,
+    /// HTML about it.
+    pub description: Option<String>,
+}
+
+/// What stands above or below a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Frame {
+    /// What the server itself has to say.
+    #[default]
+    Own,
+    /// HTML from a file, within the server's own frame.
+    Html(Vec<u8>),
+    /// HTML from a file, which has the frame as well.
+    WholeHtml(Vec<u8>),
+    /// Text from a file.
+    Text(Vec<u8>),
+}
+
+impl Frame {
+    /// What the file says, if there is one.
+    fn push_content(&self, page: &mut Vec<u8>) {
+        match self {
+            Frame::Own => {}
+            Frame::Html(html) | Frame::WholeHtml(html) => page.extend_from_slice(html),
+            Frame::Text(text) => {
+                page.extend_from_slice(b"<pre>\n");
+                push_html(page, text);
+                page.extend_from_slice(b"</pre>\n");
+            }
+        }
+    }
 }
 
 /// A listing, ready to be drawn.
 pub struct Listing<'l> {
     /// The folder's decoded URL path, with a slash at its end.
     pub path: &'l [u8],
+    /// `None`: the folder above is not shown.
+    pub parent: Option<Parent>,
     /// What is shown, in any order.
     pub entries: Vec<Entry>,
-    /// The request's query.
-    pub query: Option<&'l [u8]>,
-    /// How the page looks.
+    /// How the page looks, in which order.
+    pub view: View,
+    /// The same as configured.
     pub settings: &'l Autoindex,
+    /// Above the list.
+    pub head: Frame,
+    /// Below it.
+    pub foot: Frame,
     /// HTML for the foot of the page, line feed included, or nothing.
     pub signature: &'l [u8],
+}
+
+/// The names in a folder, in any order, and what the folder is. Waits for the disk.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn names(path: &[u8], links: Links<'_>) -> Result<(Vec<Vec<u8>>, file::Stat), OpenError> {
+    let folder = open::open(path, links, Access::MayBlock)?;
+    let mut names = directory(&folder).map_err(OpenError::Denied)?;
+    let names = names.iter().filter_map(|name| Some(name.ok()?.file_name().to_bytes().to_vec()));
+    Ok((names.filter(|name| name != b"." && name != b"..").collect(), folder.stat))
+}
+
+/// A second descriptor for reading, since that moves the position which all duplicates share.
+fn directory(folder: &Opened) -> io::Result<Dir> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(Dir::openat(folder.fd.as_fd(), c".", flags, Mode::empty())?)
 }
 
 /// Reads what a folder holds: files, folders, and links that `links` would follow to one of them. `path` is the
@@ -60,9 +134,7 @@ pub struct Listing<'l> {
 /// # Errors
 /// As readdir(3). An entry that vanishes meanwhile is no error.
 pub fn read(folder: &Opened, path: &[u8], links: Links<'_>) -> io::Result<Vec<Entry>> {
-    // A second descriptor, since reading moves the position that all duplicates share.
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let mut names = Dir::openat(folder.fd.as_fd(), c".", flags, Mode::empty())?;
+    let mut names = directory(folder)?;
     let mut entries = Vec::new();
     for name in names.iter() {
         let name = name?.file_name().to_bytes().to_vec();
@@ -85,34 +157,52 @@ fn entry(folder: BorrowedFd<'_>, path: &[u8], name: Vec<u8>, links: Links<'_>) -
         Kind::Other => return None,
     };
     let (modified, _) = stat.modified;
-    Some(Entry { is_folder: stat.kind == Kind::Dir, size: stat.size, modified, name })
+    let is_folder = stat.kind == Kind::Dir;
+    Some(Entry { is_folder, size: stat.size, modified, ..Entry::named(&name) })
 }
 
 impl Listing<'_> {
+    /// A listing without icons, descriptions and frame.
+    #[cfg(test)]
+    fn of<'l>(
+        path: &'l str,
+        entries: Vec<Entry>,
+        query: Option<&[u8]>,
+        settings: &'l Autoindex,
+    ) -> Listing<'l> {
+        Listing {
+            path: path.as_bytes(),
+            parent: Some(Parent::default()),
+            entries,
+            view: View::new(settings, query),
+            settings,
+            head: Frame::Own,
+            foot: Frame::Own,
+            signature: b"",
+        }
+    }
+
     /// The value of Content-Type. Apache puts no blank behind the semicolon here.
     pub fn content_type(&self) -> String {
-        format!("text/html;charset={}", self.settings.charset())
+        format!("{};charset={}", self.settings.media_type(), self.settings.charset())
     }
 
     /// Draws the page.
     pub fn render(mut self, clock: &LogClock) -> Vec<u8> {
-        let view = View::new(self.settings, self.query);
-        let settings = self.settings;
-        self.entries.retain(|entry| view.shows(&entry.name) && !ignores(settings, &entry.name));
-        view.sort(&mut self.entries);
+        self.view.sort(&mut self.entries);
         let mut page = Vec::with_capacity(1024 + 160 * self.entries.len());
         match self.settings.style() {
-            Style::Classic => classic::render(&self, &view, clock, &mut page),
-            Style::Modern => modern::render(&self, &view, clock, &mut page),
+            Style::Classic => classic::render(&self, clock, &mut page),
+            Style::Modern => modern::render(&self, clock, &mut page),
         }
         page
     }
 
-    /// The folder above, unless this is the root or `IndexIgnore` hides `..`.
+    /// The folder above, if it is shown.
     fn parent(&self) -> Option<&[u8]> {
         let without_slash = self.path.strip_suffix(b"/")?;
         let parent = memchr::memrchr(b'/', without_slash).map(|at| &self.path[..=at])?;
-        (!ignores(self.settings, b"..")).then_some(parent)
+        self.parent.as_ref().map(|_| parent)
     }
 
     /// The path as a title: decoded, without the slash at its end.
@@ -124,12 +214,12 @@ impl Listing<'_> {
     }
 }
 
-/// Whether `IndexIgnore` leaves a name out.
-fn ignores(settings: &Autoindex, name: &[u8]) -> bool {
-    settings.ignore().iter().any(|pattern| order::matches(pattern.as_bytes(), name))
-}
-
 impl Entry {
+    /// A file of which nothing else is known.
+    pub fn named(name: &[u8]) -> Entry {
+        Entry { name: name.to_vec(), ..Entry::default() }
+    }
+
     /// The link to it from the folder's page: escaped as a URL, then as HTML.
     fn push_link(&self, page: &mut Vec<u8>) {
         let mut url = Vec::with_capacity(self.name.len() + 3);

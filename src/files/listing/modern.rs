@@ -1,10 +1,10 @@
 //! Our own page: folders first, one style for light and dark screens, nothing to load.
 
-use super::order::{Column, View};
+use super::order::View;
 use super::{Entry, Listing, push_absolute_link};
 use crate::http::escape::push_html;
 use crate::log::{LogClock, Moment};
-use crate::modules::autoindex::IndexOptions;
+use crate::modules::autoindex::{Column, IndexOptions};
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--line:color-mix(in srgb,currentColor 15%,transparent);--dim:color-mix(in srgb,currentColor 60%,transparent)}\
@@ -18,7 +18,7 @@ td:first-child{overflow-wrap:anywhere}.folder{font-weight:600}\
 .number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums;color:var(--dim)}th.number{color:inherit}\
 footer,.empty{color:var(--dim)}@media(max-width:30rem){.date{display:none}}";
 
-pub(super) fn render(listing: &Listing<'_>, view: &View, clock: &LogClock, page: &mut Vec<u8>) {
+pub(super) fn render(listing: &Listing<'_>, clock: &LogClock, page: &mut Vec<u8>) {
     page.extend_from_slice(b"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"");
     push_html(page, listing.settings.charset().as_bytes());
     page.extend_from_slice(
@@ -29,7 +29,9 @@ pub(super) fn render(listing: &Listing<'_>, view: &View, clock: &LogClock, page:
     page.extend_from_slice(STYLE.as_bytes());
     page.extend_from_slice(b"</style>\n</head>\n<body>\n");
     trail(listing.path, page);
-    table(listing, view, clock, page);
+    listing.head.push_content(page);
+    table(listing, clock, page);
+    listing.foot.push_content(page);
     if !listing.signature.is_empty() {
         page.extend_from_slice(b"<footer>");
         page.extend_from_slice(listing.signature);
@@ -58,7 +60,8 @@ fn trail(path: &[u8], page: &mut Vec<u8>) {
     page.extend_from_slice(b"</h1>\n");
 }
 
-fn table(listing: &Listing<'_>, view: &View, clock: &LogClock, page: &mut Vec<u8>) {
+fn table(listing: &Listing<'_>, clock: &LogClock, page: &mut Vec<u8>) {
+    let view = &listing.view;
     page.extend_from_slice(b"<table>\n<thead><tr>");
     head(view, Column::Name, "Name", "", page);
     head(view, Column::Size, "Size", " class=\"number\"", page);
@@ -137,16 +140,9 @@ mod tests {
 
     fn page(path: &str, entries: &[Entry]) -> String {
         let settings = Autoindex::default();
-        let view = View::new(&settings, None);
-        let listing = Listing {
-            path: path.as_bytes(),
-            entries: entries.to_vec(),
-            query: None,
-            settings: &settings,
-            signature: b"",
-        };
         let mut page = Vec::new();
-        render(&listing, &view, &LogClock::new(jiff::tz::TimeZone::UTC), &mut page);
+        let listing = Listing::of(path, entries.to_vec(), None, &settings);
+        render(&listing, &LogClock::new(jiff::tz::TimeZone::UTC), &mut page);
         String::from_utf8(page).unwrap()
     }
 
@@ -160,7 +156,7 @@ mod tests {
 
     #[test]
     fn row_shows_name_size_and_date() {
-        let file = Entry { name: b"a.txt".to_vec(), is_folder: false, size: 1500, modified: 0 };
+        let file = Entry { size: 1500, ..Entry::named(b"a.txt") };
         let page = page("/", &[file]);
         let row = "<tr><td><a href=\"a.txt\">a.txt</a></td><td class=\"number\">1.4 KB</td>\
                    <td class=\"number date\">1970-01-01 00:00</td></tr>\n";
@@ -186,7 +182,7 @@ mod tests {
 
         #[test]
         fn names_and_paths_stay_text(name in "[^/\0]{1,20}", above in "[^/\0]{1,20}") {
-            let model = Entry { name: b"n".to_vec(), is_folder: true, size: 0, modified: 0 };
+            let model = Entry { is_folder: true, ..Entry::named(b"n") };
             let entry = Entry { name: name.into_bytes(), ..model.clone() };
             let (page, model) = (page(&format!("/{above}/"), &[entry]), page("/n/", &[model]));
             for mark in ["<", ">", "\""] {

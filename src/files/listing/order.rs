@@ -1,17 +1,10 @@
 //! Which entries a listing shows and in which order: what the settings say, changed by the request's query.
 
 use super::Entry;
-use crate::modules::autoindex::{Autoindex, IndexOptions, Style};
+use crate::http::escape::push_path;
+use crate::modules::autoindex::{Autoindex, Column, IndexOptions, Style};
+use crate::route::pattern::{self, Slash};
 use std::cmp::Ordering;
-
-/// The column that a listing is sorted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Column {
-    Name,
-    Modified,
-    Size,
-    Description,
-}
 
 impl Column {
     /// The letter behind `C=`.
@@ -30,10 +23,8 @@ impl Column {
 pub struct View {
     pub(super) column: Column,
     pub(super) descending: bool,
-    pub(super) fancy: bool,
-    pub(super) options: IndexOptions,
-    folders_first: bool,
-    version_sort: bool,
+    /// As configured, and as the query changes them.
+    pub options: IndexOptions,
     /// A shell pattern that names must match.
     pattern: Option<Vec<u8>>,
     /// `;F=1;V=1;P=a*`: what the query said beside the order, for the links in the heads.
@@ -43,28 +34,32 @@ pub struct View {
 impl View {
     /// What the settings and the query say. Reading a query stops at the first thing that it does not know.
     pub fn new(settings: &Autoindex, query: Option<&[u8]>) -> View {
+        let (column, descending) = settings.order();
         let options = settings.options();
-        let mut view = View {
-            column: Column::Name,
-            descending: false,
-            fancy: options.contains(IndexOptions::FANCY),
-            options,
-            folders_first: options.contains(IndexOptions::FOLDERS_FIRST)
-                || settings.style() == Style::Modern,
-            version_sort: options.contains(IndexOptions::VERSION_SORT),
-            pattern: None,
-            kept: Vec::new(),
-        };
-        if !options.contains(IndexOptions::IGNORE_CLIENT) {
-            let arguments = query.unwrap_or_default().split(|byte| matches!(byte, b';' | b'&'));
-            let mut understood = arguments.map_while(|argument| view.read(argument));
-            while understood.next().is_some() {}
+        let mut view = View { column, descending, options, pattern: None, kept: Vec::new() };
+        if settings.style() == Style::Modern {
+            view.options = options.with(IndexOptions::FOLDERS_FIRST).with(IndexOptions::FANCY);
         }
+        if options.contains(IndexOptions::IGNORE_CLIENT) {
+            view.options = view.options.with(IndexOptions::SUPPRESS_COLUMN_SORTING);
+            return view;
+        }
+        let mut said = Said::default();
+        let arguments = query.unwrap_or_default().split(|byte| matches!(byte, b';' | b'&'));
+        let mut understood = arguments.map_while(|argument| view.read(argument, &mut said));
+        while understood.next().is_some() {}
+        view.keep(&said);
         view
     }
 
+    /// Whether there are columns, not just names.
+    pub(super) fn is_fancy(&self) -> bool {
+        self.options.contains(IndexOptions::FANCY)
+    }
+
     /// Takes in one argument, if it is known.
-    fn read(&mut self, argument: &[u8]) -> Option<()> {
+    fn read(&mut self, argument: &[u8], said: &mut Said) -> Option<()> {
+        let table = IndexOptions::HTML_TABLE;
         match argument {
             b"C=N" => self.column = Column::Name,
             b"C=M" => self.column = Column::Modified,
@@ -72,28 +67,49 @@ impl View {
             b"C=D" => self.column = Column::Description,
             b"O=A" => self.descending = false,
             b"O=D" => self.descending = true,
-            b"F=0" => self.fancy = false,
-            // 2 would be a table, which shows the same columns.
-            b"F=1" | b"F=2" => self.fancy = true,
-            b"V=0" => self.version_sort = false,
-            b"V=1" => self.version_sort = true,
-            [b'P', b'=', pattern @ ..] if !pattern.is_empty() => {
+            b"F=0" => self.options = self.options.without(IndexOptions::FANCY).without(table),
+            b"F=1" => self.options = self.options.with(IndexOptions::FANCY).without(table),
+            b"F=2" => self.options = self.options.with(IndexOptions::FANCY).with(table),
+            b"V=0" => self.options = self.options.without(IndexOptions::VERSION_SORT),
+            b"V=1" => self.options = self.options.with(IndexOptions::VERSION_SORT),
+            b"P=" => self.pattern = None,
+            [b'P', b'=', pattern @ ..] => {
                 self.pattern = Some(percent_encoding::percent_decode(pattern).collect());
             }
             _ => return None,
         }
-        if !matches!(argument, [b'C' | b'O', ..]) {
-            self.kept.push(b';');
-            self.kept.extend_from_slice(argument);
+        match argument {
+            [b'F', _, digit] => said.format = Some(*digit),
+            [b'V', _, digit] => said.version_sort = Some(*digit),
+            _ => {}
         }
         Some(())
+    }
+
+    /// What the links in the heads keep, always in the same order.
+    fn keep(&mut self, said: &Said) {
+        for (name, digit) in [(b";F=", said.format), (b";V=", said.version_sort)] {
+            if let Some(digit) = digit {
+                self.kept.extend_from_slice(name);
+                self.kept.push(digit);
+            }
+        }
+        if let Some(pattern) = &self.pattern {
+            self.kept.extend_from_slice(b";P=");
+            push_path(&mut self.kept, pattern);
+        }
     }
 
     /// Whether the request's pattern lets a name through. A leading dot must be written out.
     pub fn shows(&self, name: &[u8]) -> bool {
         let Some(pattern) = &self.pattern else { return true };
         let dot_is_explicit = !name.starts_with(b".") || pattern.starts_with(b".");
-        dot_is_explicit && matches(pattern, name)
+        // A backslash is a character here.
+        let pattern: Vec<u8> = pattern
+            .iter()
+            .flat_map(|byte| if *byte == b'\\' { vec![b'\\'; 2] } else { vec![*byte] })
+            .collect();
+        dot_is_explicit && pattern::matches(&pattern, name, Slash::IsOrdinary)
     }
 
     /// The query of a head's link: the sorted column turns round, any other begins ascending.
@@ -107,9 +123,10 @@ impl View {
 
     /// Sorts by the column, ties by name; both follow the direction. Folders come first if they are to.
     pub fn sort(&self, entries: &mut [Entry]) {
+        let folders_first = self.is_fancy() && self.options.contains(IndexOptions::FOLDERS_FIRST);
         entries.sort_by(|a, b| {
             let folders =
-                if self.folders_first { b.is_folder.cmp(&a.is_folder) } else { Ordering::Equal };
+                if folders_first { b.is_folder.cmp(&a.is_folder) } else { Ordering::Equal };
             let within = self.compare(a, b);
             folders.then(if self.descending { within.reverse() } else { within })
         });
@@ -117,87 +134,84 @@ impl View {
 
     fn compare(&self, a: &Entry, b: &Entry) -> Ordering {
         let by_column = match self.column {
-            Column::Name | Column::Description => Ordering::Equal,
+            _ if !self.is_fancy() => Ordering::Equal, // What is not shown does not count.
+            Column::Name => Ordering::Equal,
             Column::Modified => a.modified.cmp(&b.modified),
             // What a folder occupies says nothing about its contents: it sorts before all files.
             Column::Size => (!a.is_folder, a.size * u64::from(!a.is_folder))
                 .cmp(&(!b.is_folder, b.size * u64::from(!b.is_folder))),
+            Column::Description => {
+                let text = |entry: &Entry| entry.description.clone().unwrap_or_default();
+                let (a, b) = (text(a), text(b));
+                if self.options.contains(IndexOptions::VERSION_SORT) {
+                    natural(a.as_bytes(), b.as_bytes())
+                } else {
+                    a.cmp(&b)
+                }
+            }
         };
-        by_column.then_with(|| self.compare_names(&a.name, &b.name))
+        by_column.then_with(|| self.compare_names(&a.shown(), &b.shown()))
     }
 
     /// Names in byte order, or as the options say; two different names are never equal.
     fn compare_names(&self, a: &[u8], b: &[u8]) -> Ordering {
         let ignore_case = self.options.contains(IndexOptions::IGNORE_CASE);
-        let fold =
-            |name: &[u8]| if ignore_case { name.to_ascii_lowercase() } else { name.to_vec() };
-        let folded = if self.version_sort {
-            natural(&fold(a), &fold(b))
-        } else if ignore_case {
-            fold(a).cmp(&fold(b))
-        } else {
-            Ordering::Equal
-        };
-        folded.then_with(|| a.cmp(b))
+        let mut order = Ordering::Equal;
+        if self.options.contains(IndexOptions::VERSION_SORT) {
+            if ignore_case {
+                order = natural(&a.to_ascii_uppercase(), &b.to_ascii_uppercase());
+            }
+            order = order.then_with(|| natural(a, b));
+        }
+        if ignore_case {
+            order = order.then_with(|| a.to_ascii_lowercase().cmp(&b.to_ascii_lowercase()));
+        }
+        order.then_with(|| a.cmp(b))
     }
 }
 
-/// Numbers within names compare as numbers: `file9` before `file10`.
-fn natural(mut a: &[u8], mut b: &[u8]) -> Ordering {
+/// What the query said beside the order.
+#[derive(Default)]
+struct Said {
+    format: Option<u8>,
+    version_sort: Option<u8>,
+}
+
+/// Numbers within names compare as numbers: `file9` before `file10`. Blanks do not count, and digits behind a zero are
+/// decimals: `1.05` before `1.5`. As APR's `apr_strnatcmp`, on machines where a char is signed.
+fn natural(a: &[u8], b: &[u8]) -> Ordering {
+    let (mut a, mut b) = (a.trim_ascii_start(), b.trim_ascii_start());
     loop {
-        let (text_a, rest_a) = a.split_at(digits_start(a));
-        let (text_b, rest_b) = b.split_at(digits_start(b));
-        let (number_a, after_a) = rest_a.split_at(digits_end(rest_a));
-        let (number_b, after_b) = rest_b.split_at(digits_end(rest_b));
-        let order = text_a.cmp(text_b).then_with(|| compare_numbers(number_a, number_b));
-        if order.is_ne() || (after_a.is_empty() && after_b.is_empty()) {
+        let (Some((&first_a, rest_a)), Some((&first_b, rest_b))) =
+            (a.split_first(), b.split_first())
+        else {
+            return (!a.is_empty()).cmp(&!b.is_empty());
+        };
+        if first_a.is_ascii_digit() && first_b.is_ascii_digit() {
+            let (number_a, number_b) = (digits(a), digits(b));
+            let is_fraction = first_a == b'0' || first_b == b'0';
+            let by_length = number_a.len().cmp(&number_b.len());
+            let by_value = number_a.cmp(number_b);
+            let order = if is_fraction { by_value } else { by_length.then(by_value) };
+            if order.is_ne() {
+                return order;
+            }
+            (a, b) =
+                (a[number_a.len()..].trim_ascii_start(), b[number_b.len()..].trim_ascii_start());
+            continue;
+        }
+        let order = first_a.cast_signed().cmp(&first_b.cast_signed());
+        if order.is_ne() {
             return order;
         }
-        (a, b) = (after_a, after_b);
+        (a, b) = (rest_a.trim_ascii_start(), rest_b.trim_ascii_start());
     }
 }
 
-fn digits_start(text: &[u8]) -> usize {
-    text.iter().position(u8::is_ascii_digit).unwrap_or(text.len())
-}
-
-fn digits_end(text: &[u8]) -> usize {
-    text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len())
-}
-
-/// Decimal numbers of any length; no number at all comes first.
-fn compare_numbers(a: &[u8], b: &[u8]) -> Ordering {
-    let significant = |number: &[u8]| {
-        let zeros = number.iter().take_while(|digit| **digit == b'0').count();
-        number[zeros..].to_vec()
-    };
-    let (a_digits, b_digits) = (significant(a), significant(b));
-    (!a.is_empty(), a_digits.len(), a_digits).cmp(&(!b.is_empty(), b_digits.len(), b_digits))
-}
-
-/// Shell patterns with `*` and `?`, which match any byte. Linear in the name for each star: a failed match goes back to
-/// the last star only.
-pub(super) fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut p, mut n) = (0, 0);
-    let mut after_star = None;
-    while n < name.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                after_star = Some((p + 1, n));
-                p += 1;
-            }
-            Some(&wanted) if wanted == b'?' || wanted == name[n] => {
-                p += 1;
-                n += 1;
-            }
-            Some(_) | None => {
-                let Some((star, taken)) = after_star else { return false };
-                after_star = Some((star, taken + 1));
-                (p, n) = (star, taken + 1);
-            }
-        }
-    }
-    pattern[p..].iter().all(|byte| *byte == b'*')
+/// The digits that a text begins with.
+fn digits(text: &[u8]) -> &[u8] {
+    let end = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
+    &text[..end]
 }
 
 #[cfg(test)]
@@ -206,7 +220,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn entry(name: &str, is_folder: bool, size: u64, modified: i64) -> Entry {
-        Entry { name: name.as_bytes().to_vec(), is_folder, size, modified }
+        Entry { is_folder, size, modified, ..Entry::named(name.as_bytes()) }
     }
 
     fn order(query: &str) -> Vec<String> {
@@ -216,6 +230,7 @@ mod tests {
             entry("A", true, 4096, 20),
             entry("c", false, 5, 40),
         ];
+        let query = format!("F=1;{query}");
         View::new(&Autoindex::default(), Some(query.as_bytes())).sort(&mut entries);
         entries.into_iter().map(|entry| String::from_utf8(entry.name).unwrap()).collect()
     }
@@ -253,44 +268,11 @@ mod tests {
         assert!(View::new(&Autoindex::default(), Some(b"P=.*")).shows(b".txt"));
     }
 
-    #[test]
-    fn shell_patterns() {
-        for (pattern, name, expected) in [
-            (".??*", "..", false),
-            (".??*", ".git", true),
-            ("*~", "a~", true),
-            ("*a*b", "xaxxab", true),
-            ("*a*b", "xaxxa", false),
-            ("", "", true),
-            ("", "a", false),
-            ("**", "", true),
-            ("?", "", false),
-        ] {
-            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
-        }
-    }
-
-    fn naive(pattern: &[u8], name: &[u8]) -> bool {
-        match (pattern, name) {
-            ([], []) => true,
-            ([b'*', rest @ ..], _) => (0..=name.len()).any(|taken| naive(rest, &name[taken..])),
-            ([b'?', rest @ ..], [_, name @ ..]) => naive(rest, name),
-            ([first, rest @ ..], [byte, name @ ..]) => first == byte && naive(rest, name),
-            (_, _) => false,
-        }
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(256))]
 
         #[test]
-        fn matching_agrees_with_the_naive_model(pattern in "[ab*?]{0,8}", name in "[ab]{0,10}") {
-            let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
-            prop_assert_eq!(matches(pattern, name), naive(pattern, name));
-        }
-
-        #[test]
-        fn natural_order_is_an_order(a in "[a1-3]{0,5}", b in "[a1-3]{0,5}", c in "[a1-3]{0,5}") {
+        fn natural_order_is_an_order(a in "[a0-2 ]{0,6}", b in "[a0-2 ]{0,6}", c in "[a0-2 ]{0,6}") {
             let compare = |a: &str, b: &str| natural(a.as_bytes(), b.as_bytes());
             prop_assert_eq!(compare(&a, &b), compare(&b, &a).reverse());
             if compare(&a, &b).is_le() && compare(&b, &c).is_le() {
