@@ -1,3 +1,5 @@
+//! What is chosen for whom, in tables and by properties.
+
 use super::*;
 use proptest::prelude::*;
 
