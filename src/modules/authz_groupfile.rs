@@ -7,7 +7,7 @@
 //! ```
 
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use herdgate_conf::{Directive, Overrides};
@@ -60,12 +60,12 @@ impl Groups {
 /// `Require group …`: a member of any of them.
 pub(super) fn group(request: &mut Request<'_>, names: &Text) -> Result<Verdict, Stop> {
     let Some(user) = request.user.clone() else { return Ok(Verdict::NoUser) };
-    let Some((file, groups)) = groups(request, "AH01664", "AH01665")? else {
+    let Some(GroupFile { file, groups }) = groups(request, "AH01664", "AH01665")? else {
         return Ok(Verdict::Denied);
     };
     let own = groups.of(&user);
     if own.is_empty() {
-        return Ok(in_no_group(request, "AH01666", &file));
+        return Ok(in_no_group(request, Level::Info, "AH01666", &file));
     }
     let wanted = authz_core::words(request, names)?;
     // As a table of Apache's: names of groups count in any case.
@@ -80,12 +80,12 @@ pub(super) fn group(request: &mut Request<'_>, names: &Text) -> Result<Verdict, 
 /// `Require file-group`: a member of the file's group.
 pub(super) fn file_group(request: &mut Request<'_>) -> Result<Verdict, Stop> {
     let Some(user) = request.user.clone() else { return Ok(Verdict::NoUser) };
-    let Some((file, groups)) = groups(request, "AH01668", "AH01669")? else {
+    let Some(GroupFile { file, groups }) = groups(request, "AH01668", "AH01669")? else {
         return Ok(Verdict::Denied);
     };
     let own = groups.of(&user);
     if own.is_empty() {
-        return Ok(in_no_group(request, "AH01670", &file));
+        return Ok(in_no_group(request, Level::Error, "AH01670", &file));
     }
     let Some(name) = authz_owner::file_group(request)? else { return Ok(Verdict::Denied) };
     if own.iter().any(|own| own.eq_ignore_ascii_case(name.as_bytes())) {
@@ -95,12 +95,18 @@ pub(super) fn file_group(request: &mut Request<'_>) -> Result<Verdict, Stop> {
     Ok(denied(request, Level::Debug, "AH01671", reason))
 }
 
+/// A file that has been read.
+struct GroupFile {
+    file: Arc<PathBuf>,
+    groups: Arc<Groups>,
+}
+
 /// AuthGroupFile, read; `None`: it cannot be had, and that has been logged by one of these numbers.
 fn groups(
     request: &mut Request<'_>,
     unset: &str,
     unreadable: &str,
-) -> Result<Option<(Arc<PathBuf>, Arc<Groups>)>, Stop> {
+) -> Result<Option<GroupFile>, Stop> {
     let Some(file) = request.place.settings.authz_groupfile.file.clone() else {
         request
             .log(Level::Error, "authz_groupfile")
@@ -112,13 +118,13 @@ fn groups(
     let groups = request.caches.groups.get(path, |_| {}, access, now, Groups::parse);
     let message = format!("{unreadable}: Could not open group file");
     let groups = request.readable(groups, "authz_groupfile", &message, path)?;
-    Ok(groups.map(|groups| (file, groups)))
+    Ok(groups.map(|groups| GroupFile { file, groups }))
 }
 
-fn in_no_group(request: &Request<'_>, number: &str, file: &std::path::Path) -> Verdict {
+fn in_no_group(request: &Request<'_>, level: Level, number: &str, file: &Path) -> Verdict {
     let file = Quoted(file.as_os_str().as_bytes());
     let reason = format!("user doesn't appear in group file ({file}).");
-    denied(request, Level::Info, number, &reason)
+    denied(request, level, number, &reason)
 }
 
 fn denied(request: &Request<'_>, level: Level, number: &str, reason: &str) -> Verdict {

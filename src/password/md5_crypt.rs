@@ -5,10 +5,10 @@
 
 use md5::{Digest as _, Md5};
 
+use super::DIGITS;
+
 const SALT_BYTES_MAX: usize = 8;
 const ROUNDS: usize = 1000;
-/// The alphabet of crypt(3), least significant digit first.
-const DIGITS: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// The whole stored text for `password`, with the salt of `stored`, which begins with `name`.
 pub(super) fn hash(name: &str, password: &[u8], stored: &str) -> String {

@@ -29,7 +29,7 @@ use crate::outcome::{check, check_fd, check_len};
 pub fn name_of(address: IpAddr) -> io::Result<Option<String>> {
     let socket = SockAddr::from(SocketAddr::new(address, 0));
     let mut name = [0_u8; libc::NI_MAXHOST as usize];
-    let name_bytes = name.len() as libc::socklen_t;
+    let name_bytes = libc::NI_MAXHOST;
     // SAFETY: the address is as long as it says, the kernel's C library writes at most `name_bytes` bytes to `name`, a
     // NUL among them, and no name of a service is asked for.
     let code = unsafe {

@@ -5,11 +5,11 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::*;
 
-/// alice by Apache's MD5, bob by SHA-1, carol by bcrypt, dave by DES; everybody's password is `secret`.
+/// alice by Apache's MD5, bob by SHA-1, carol by bcrypt, dave by what nobody knows; everybody's password is `secret`.
 const USERS: &str = "# users\nalice:$apr1$Pzjac6RE$OZPo8PFQjqV/Hi7yFgZcr0\n\
     bob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n\
     carol:$2y$04$SQ4C0T1aqltgzSobWFPvGOtopZd17NoBGs.byHV.4McPs4a1/Atpi\n\
-    dave:ZDwYiAxqTh2Fo\n";
+    dave:$y$j9T$abc\n";
 
 /// What a section says before its Require.
 const BASIC: &str =
