@@ -6,6 +6,8 @@
 pub mod check;
 pub mod control;
 pub mod dump;
+pub mod explain;
+mod json;
 pub mod serve;
 pub mod show;
 pub mod start;
@@ -34,6 +36,8 @@ pub enum Task {
     Serve(serve::Serve),
     /// `herdgate top`
     Top(top::Top),
+    /// `herdgate explain`
+    Explain(explain::Explain),
     /// Start a server from a configuration file.
     Start(start::Start),
     /// `-k` with a running server in mind.
@@ -89,6 +93,8 @@ enum Command {
     Serve(serve::Serve),
     /// Watch a server: its workers, rates, gate and memory, live
     Top(top::Top),
+    /// Tell how a request would be answered, and why
+    Explain(explain::Explain),
 }
 
 /// httpd's own options.
@@ -186,6 +192,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, Usag
     match arguments.command {
         Some(Command::Serve(serve)) => return Ok(Task::Serve(serve)),
         Some(Command::Top(top)) => return Ok(Task::Top(top)),
+        Some(Command::Explain(explain)) => return Ok(Task::Explain(explain)),
         None => {}
     }
     if httpd.usage {

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Ok(Task::Serve(serve)) => cli::serve::run(serve),
         Ok(Task::Top(top)) => cli::top::run(&top),
+        Ok(Task::Explain(explain)) => cli::explain::run(&explain),
         Ok(Task::Start(start)) => cli::start::run(start),
         Ok(Task::Control(control)) => cli::control::run(control),
         Ok(Task::Check(check)) => cli::check::run(&check),

@@ -412,6 +412,7 @@ impl<'r> Request<'r> {
 
     /// The last touches: whatever made the response, this is what every response gets.
     fn finish(self, mut response: Response) -> Response {
+        self.trace_troubles();
         self.server.logs.error(self.host).write_held(&self.troubles.into_inner());
         response.fields.prepend(self.always);
         if self.no_cache && response.fields.get("Expires").is_none() {

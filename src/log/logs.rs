@@ -70,6 +70,20 @@ impl Logs {
         Ok(Logs { files: opening.files, paths: opening.paths, hosts })
     }
 
+    /// Logs of a server that nobody is served by: nothing is kept.
+    ///
+    /// # Errors
+    /// /dev/null cannot be opened.
+    pub fn to_nowhere(config: &Config) -> io::Result<Logs> {
+        let file = Arc::new(LogFile::open(Path::new("/dev/null"))?);
+        let logs = |host: &Host| HostLogs {
+            error: ErrorLog::new(Arc::clone(&file), host.base().core.log_levels().clone()),
+            access: Vec::new(),
+        };
+        let hosts = config.hosts.iter().map(logs).collect();
+        Ok(Logs { files: Vec::new(), paths: Vec::new(), hosts })
+    }
+
     /// The error log of the server as a whole.
     pub fn main(&self) -> &ErrorLog {
         self.error(MAIN)

@@ -125,10 +125,32 @@ impl Request<'_> {
         }
     }
 
+    /// What the error log would say.
+    pub(super) fn trace_troubles(&self) {
+        if self.is_traced() {
+            for line in
+                self.troubles.borrow().split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
+            {
+                let message = message(line);
+                self.trace("log", format_args!("{}", String::from_utf8_lossy(message)));
+            }
+        }
+    }
+
     pub(super) fn trace_refusal(&self, status: Status, told_by: fmt::Arguments<'_>) {
         let (code, reason) = (status.code(), status.reason());
         self.trace("core", format_args!("the answer is {code} {reason}, told by {told_by}"));
     }
+}
+
+/// What stands in a line of the error log behind time, process and client.
+fn message(line: &[u8]) -> &[u8] {
+    let mut rest = line.trim_ascii_end();
+    // `[time] [module:level] [pid …] ` and perhaps `(13)Permission denied: [client …] `.
+    while let Some(end) = rest.strip_prefix(b"[").and_then(|_| memchr::memmem::find(rest, b"] ")) {
+        rest = &rest[end + 2..];
+    }
+    rest
 }
 
 /// A file's name for people.

@@ -5,6 +5,7 @@
 //!
 //! | module | what it asks |
 //! |---|---|
+//! | `explain` | how a request would be answered, and why |
 //! | `files` | documents, types, listings, redirects, conditions, ranges |
 //! | `access` | passwords, groups, origins, names of clients |
 //! | `hosts` | virtual hosts, aliases, access, sections, error documents |
@@ -33,6 +34,7 @@ mod access;
 mod command_line;
 mod connections;
 mod dumps;
+mod explain;
 mod files;
 mod folder;
 mod gate;

@@ -1,10 +1,9 @@
 //! `herdgate top --json`: the view as one JSON object, for scripts. Numbers are plain: bytes, seconds, per second.
 
-use std::fmt::Write as _;
-
 use herdgate_mpm::scoreboard::Stage;
 use herdgate_mpm::scoreboard::reader::{AtGate, Life, Parked};
 
+use super::super::json::{Object, quoted};
 use super::gate::{GateCounts, GateView};
 use super::queue::{QueueView, Waits};
 use super::view::{ChildView, Told, View};
@@ -168,81 +167,12 @@ fn told(told: &Told) -> String {
     json.end()
 }
 
-/// An object that is being written.
-struct Object(String);
-
-impl Object {
-    fn new() -> Self {
-        Self("{".to_owned())
-    }
-
-    fn raw(&mut self, key: &str, value: &str) {
-        let comma = if self.0.len() > 1 { "," } else { "" };
-        // Writing to a string cannot fail.
-        let _ = write!(self.0, "{comma}{}:{value}", quoted(key));
-    }
-
-    fn text(&mut self, key: &str, value: &str) {
-        self.raw(key, &quoted(value));
-    }
-
-    fn whole(&mut self, key: &str, value: impl Into<i128>) {
-        self.raw(key, &value.into().to_string());
-    }
-
-    fn whole_or_null(&mut self, key: &str, value: Option<impl Into<i128>>) {
-        self.raw_or_null(key, value.map(|value| value.into().to_string()));
-    }
-
-    fn raw_or_null(&mut self, key: &str, value: Option<String>) {
-        self.raw(key, value.as_deref().unwrap_or("null"));
-    }
-
-    fn number(&mut self, key: &str, value: Option<f64>) {
-        let value = value.filter(|value| value.is_finite());
-        self.raw_or_null(key, value.map(|value| format!("{value:.3}")));
-    }
-
-    fn list(&mut self, key: &str, values: impl Iterator<Item = String>) {
-        self.raw(key, &format!("[{}]", values.collect::<Vec<_>>().join(",")));
-    }
-
-    fn end(mut self) -> String {
-        self.0.push('}');
-        self.0
-    }
-}
-
-/// RFC 8259, section 7. What is not ASCII is escaped as well: clients choose these words.
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => out.extend(['\\', character]),
-            ' '..='~' => out.push(character),
-            other => {
-                for unit in other.encode_utf16(&mut [0; 2]) {
-                    let _ = write!(out, "\\u{unit:04x}");
-                }
-            }
-        }
-    }
-    out.push('"');
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use herdgate_mpm::Model;
 
     use super::super::view::tests::look;
     use super::*;
-
-    #[test]
-    fn words_are_escaped_as_the_rfc_says() {
-        assert_eq!(quoted("a\"\\\n\u{1b}é😀"), r#""a\"\\\u000a\u001b\u00e9\ud83d\ude00""#);
-    }
 
     #[test]
     fn the_object_holds_what_the_view_holds() {
