@@ -250,8 +250,8 @@ impl Reader<'_> {
     fn server_root(&mut self, row: &'static Description, line: &Line) {
         let root = self.ask(row, line, |args, _, host| {
             let word = args.required()?;
-            // Like Apache, relative to where the server was started, not to the ServerRoot before; nothing is that place.
-            let root = PathBuf::from(if word.text.is_empty() { "." } else { &word.text });
+            // Like Apache, relative to where the server was started, not to the ServerRoot before.
+            let root = PathBuf::from(&word.text);
             match host.files().kind(&root) {
                 Ok(FileKind::Directory) => Ok(root),
                 _ => Err(Problem::at(word, "ServerRoot must be a valid directory")),

@@ -16,6 +16,7 @@
 //! | `signals` | several at once, in the middle of something, without end |
 //! | `proxies` | who the client is behind a proxy |
 //! | `reload` | what is said about a reload; one that fails has changed nothing |
+//! | `agreement` | `-t` takes what `apache2 -t` takes |
 //! | `command_line` | options, exit codes, messages |
 //! | `dumps` | `-S`, `-M`, `-D DUMP_…` |
 //! | `folder` | `herdgate serve` |
@@ -31,6 +32,7 @@
 mod support;
 
 mod access;
+mod agreement;
 mod command_line;
 mod connections;
 mod dumps;
