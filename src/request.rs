@@ -30,6 +30,7 @@ mod names;
 mod place;
 mod refusal;
 mod trace;
+mod translate;
 mod variables;
 
 use std::borrow::Cow;
@@ -53,7 +54,7 @@ use crate::http::target::Target;
 use crate::log::error::Entry;
 use crate::log::{Level, Logs, Moment, Quoted};
 use crate::modules::core::{AcceptPathInfo, Tokens};
-use crate::modules::{auth_basic, env, negotiation, remoteip, setenvif};
+use crate::modules::{alias, auth_basic, env, negotiation, remoteip, rewrite, setenvif};
 use crate::password::Verified;
 use crate::response::{Fields, Response};
 use crate::route::hosts::HostIndex;
@@ -230,6 +231,8 @@ pub(crate) struct Request<'r> {
     remote_host: RefCell<Option<String>>,
     /// The settings by which it was let in last.
     granted: Option<Arc<DirSettings>>,
+    /// What rules have said besides the path.
+    pub(crate) rewriting: rewrite::Rewriting,
     /// What the place holds, once it was opened; `None` before, and if there is nothing.
     pub(crate) found: Option<Opened>,
     /// Fields that go along with whatever is answered, errors too.
@@ -240,6 +243,8 @@ pub(crate) struct Request<'r> {
     pub(crate) no_cache: bool,
     /// Whether this only asks what would be answered; it never asks on.
     is_inquiry: bool,
+    /// Whether the path at hand is tried in another one's stead: an index file, a fallback.
+    is_trial: bool,
     /// Whether this is for an error's page: always a GET, of the whole, whatever the client has.
     for_error: bool,
     /// Fields of the request that expressions have asked for.
@@ -282,11 +287,13 @@ impl<'r> Request<'r> {
             auth_type: None,
             remote_host: RefCell::default(),
             granted: None,
+            rewriting: rewrite::Rewriting::default(),
             found: None,
             always: Fields::default(),
             list_tag: None,
             no_cache: false,
             is_inquiry: false,
+            is_trial: false,
             for_error: false,
             varies: RefCell::default(),
             troubles: RefCell::default(),
@@ -357,7 +364,8 @@ impl<'r> Request<'r> {
     /// The phases in their order.
     fn phases(&mut self, path: Vec<u8>) -> Result<Response, Stop> {
         self.found = None;
-        self.place = self.locate_normal(path)?;
+        self.rewriting.forget_media();
+        self.go_to(path)?;
         if self.head.method() == Method::Trace && !self.for_error {
             return methods::trace(self); // As in Apache, before anybody asks who may.
         }
@@ -368,10 +376,19 @@ impl<'r> Request<'r> {
         self.check_body_length()?;
         self.find()?;
         negotiation::type_checker(self)?;
-        env::fixups(self);
-        auth_basic::fixups(self)?;
+        self.fixups()?;
         self.fixup_folder()?;
         self.handle()
+    }
+
+    /// The last touches before the handler, which may yet lead elsewhere.
+    fn fixups(&mut self) -> Result<(), Stop> {
+        rewrite::fixups(self)?;
+        env::fixups(self);
+        alias::fixups(self)?;
+        auth_basic::fixups(self)?;
+        rewrite::force_media(self);
+        Ok(())
     }
 
     /// What answers: by method, by handler, by what the place holds.

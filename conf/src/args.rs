@@ -218,6 +218,11 @@ impl<'a> Args<'a> {
         self.place.folder
     }
 
+    /// The line that opens the section, if the directive stands in one.
+    pub fn section(&self) -> Option<&'a Line> {
+        self.place.section
+    }
+
     /// The line itself.
     pub fn line(&self) -> &'a Line {
         self.line
@@ -426,7 +431,8 @@ mod tests {
         let mut sources = Sources::default();
         let line = Line::of_default(name, arguments, &mut sources);
         let base = Path::new("/srv");
-        let place = Place { sources: &sources, base, context: Context::Server, folder: None };
+        let context = Context::Server;
+        let place = Place { sources: &sources, base, context, folder: None, section: None };
         let mut value = V::default();
         match row.obey(&mut value, &line, &place).as_slice() {
             [] => format!("{value:?}"),
@@ -595,7 +601,8 @@ mod tests {
         let mut sources = Sources::default();
         let line = Line::of_default("limit", "4", &mut sources);
         let base = Path::new("/");
-        let mut place = Place { sources: &sources, base, context: Context::Server, folder: None };
+        let context = Context::Server;
+        let mut place = Place { sources: &sources, base, context, folder: None, section: None };
         let warnings = row.obey(&mut value, &line, &place);
         assert_eq!(warnings.len(), 1);
         assert!(!warnings[0].is_error());

@@ -85,6 +85,8 @@ pub struct Place<'a> {
     pub context: Context,
     /// The folder that the section, or `.htaccess` file, is for; `None` if it is for no folder in particular.
     pub folder: Option<&'a Path>,
+    /// The line that opens the section; `None` outside of sections, and at the top of a `.htaccess` file.
+    pub section: Option<&'a Line>,
 }
 
 impl<T> Directive<T> {
@@ -113,7 +115,7 @@ impl<T> Directive<T> {
         let mut sources = Sources::default();
         let line = Line::of_default(self.name, default, &mut sources);
         let context = self.contexts.first().copied().unwrap_or(Context::Server);
-        let place = Place { sources: &sources, base, context, folder: None };
+        let place = Place { sources: &sources, base, context, folder: None, section: None };
         let diagnostics = self.obey(settings, &line, &place);
         if diagnostics.iter().any(Diagnostic::is_error) {
             return Err(diagnostics.iter().map(|each| each.render(&sources)).collect());

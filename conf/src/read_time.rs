@@ -298,7 +298,7 @@ impl Reader<'_> {
             return None;
         }
         let Reading { sources, server_root, definitions, .. } = &self.reading;
-        let place = Place { sources, base: server_root, context, folder: None };
+        let place = Place { sources, base: server_root, context, folder: None, section: None };
         let mut args = Args::new(row, line, &place);
         let answer = question(&mut args, definitions, &*self.host);
         match answer.and_then(|value| args.finish().map(|()| value)) {

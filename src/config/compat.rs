@@ -191,7 +191,7 @@ fn folders_of<'d>(hosts: impl Iterator<Item = &'d HostDraft>) -> Vec<PathBuf> {
     let mut folders = BTreeSet::new();
     for host in hosts {
         folders.extend(host.settings.core.document_root().map(Path::to_path_buf));
-        let aliases = host.settings.alias.list().iter();
+        let aliases = host.base.alias.list().iter();
         let plain = aliases.filter(|alias| matches!(alias.from, AliasFrom::Prefix(_)));
         folders.extend(plain.map(|alias| alias.to.clone()));
     }

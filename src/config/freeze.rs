@@ -121,6 +121,8 @@ fn freeze_host(
             host.is_none_or(|own| own.settings.log.logs().next().is_some()),
             found,
         ),
+        locations_first: sections
+            .any_location(|settings| settings.alias.acts_early() || settings.rewrite.is_switched()),
         walk: Walk::new(base, sections),
         settings,
     }

@@ -358,7 +358,7 @@ fn closed_folders(config: &Config, found: &mut Found) {
     for host in &config.hosts {
         let core = &host.settings.core;
         let root = core.document_root().zip(core.document_root_span());
-        let aliases = host.settings.alias.list().iter();
+        let aliases = host.base().alias.list().iter();
         let aliases = aliases.filter(|alias| matches!(alias.from, AliasFrom::Prefix(_)));
         let aliases = aliases.map(|alias| (alias.to.as_path(), alias.span));
         for (folder, span) in root.into_iter().chain(aliases) {

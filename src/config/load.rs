@@ -466,7 +466,8 @@ impl<'r> Loader<'r> {
             return self.problem(problem);
         }
         let context = if self.permit.is_some() { Context::Htaccess } else { Context::Directory };
-        let place = Place { folder: surround.folder, ..self.place(context) };
+        let place =
+            Place { folder: surround.folder, section: surround.outer, ..self.place(context) };
         let found = match self.row(line) {
             Some(Row::Directory(row)) => row.obey(settings, line, &place),
             // These belong elsewhere, and say so: nothing is written to the settings that they get
@@ -611,7 +612,7 @@ impl<'r> Loader<'r> {
     }
 
     fn place(&self, context: Context) -> Place<'r> {
-        Place { sources: self.sources, base: self.root, context, folder: None }
+        Place { sources: self.sources, base: self.root, context, folder: None, section: None }
     }
 
     fn error(&mut self, place: &Word, message: impl Into<String>) {

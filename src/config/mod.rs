@@ -193,6 +193,8 @@ pub struct Host {
     pub error_log: LogTarget,
     /// The access logs.
     pub access_logs: Vec<AccessLog>,
+    /// Some `<Location>` has a say before its path is mapped.
+    locations_first: bool,
     walk: Walk,
 }
 
@@ -294,12 +296,17 @@ impl Host {
         self.walk.base()
     }
 
+    /// Whether the settings of `<Location>` sections are asked for before a path is mapped.
+    pub(crate) fn asks_locations_first(&self) -> bool {
+        self.locations_first
+    }
+
     /// The file that a path stands for. `path` is decoded and normalised.
     ///
     /// # Errors
     /// No alias matches and there is no DocumentRoot, or an AliasMatch leads astray.
     pub fn map(&self, path: &[u8]) -> Result<Mapped, Unmapped> {
-        alias::map(self.settings.alias.list(), self.settings.core.document_root(), path)
+        alias::map(self.base().alias.list(), self.settings.core.document_root(), path)
     }
 
     /// What holds for a path and the file it was mapped to, if it was. `path` is decoded and normalised, `file`

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::modules::{
     access_compat, alias, allowmethods, auth_basic, authn_core, authn_file, authz_core,
     authz_groupfile, autoindex, core, dir, env, log_config, mime, mpm_common, negotiation,
-    remoteip, setenvif, status, unixd,
+    remoteip, rewrite, setenvif, status, unixd, userdir, vhost_alias,
 };
 use crate::route::ifs::IfChain;
 
@@ -47,8 +47,6 @@ pub struct ServerSettings {
 /// What a virtual host may set for itself.
 #[derive(Debug, Clone, Default)]
 pub struct HostSettings {
-    /// mod_alias
-    pub alias: alias::Aliases,
     /// core
     pub core: core::Host,
     /// mod_log_config
@@ -57,6 +55,10 @@ pub struct HostSettings {
     pub remoteip: remoteip::RemoteIp,
     /// mod_negotiation
     pub negotiation: negotiation::Host,
+    /// mod_userdir
+    pub userdir: userdir::UserDir,
+    /// mod_vhost_alias
+    pub vhost_alias: vhost_alias::VhostAlias,
 }
 
 /// What a section may set for itself.
@@ -72,6 +74,8 @@ pub struct DirSettings {
     pub authn: authn_core::AuthnCore,
     /// mod_authn_file
     pub authn_file: authn_file::AuthnFile,
+    /// mod_alias
+    pub alias: alias::Aliases,
     /// mod_authz_core
     pub authz: authz_core::Authz,
     /// mod_authz_groupfile
@@ -90,6 +94,8 @@ pub struct DirSettings {
     pub mime: mime::Mime,
     /// mod_negotiation
     pub negotiation: negotiation::Negotiation,
+    /// mod_rewrite
+    pub rewrite: rewrite::Rewrite,
     /// mod_setenvif
     pub setenvif: setenvif::SetEnvIf,
 }
@@ -98,11 +104,12 @@ impl HostSettings {
     /// What a virtual host sees that says `inner` within a main server that says `outer`.
     pub fn merge(outer: &Self, inner: &Self) -> Self {
         Self {
-            alias: outer.alias.merge(&inner.alias),
             core: outer.core.merge(&inner.core),
             log: outer.log.merge(&inner.log),
             remoteip: outer.remoteip.merge(&inner.remoteip),
             negotiation: outer.negotiation.merge(&inner.negotiation),
+            userdir: outer.userdir.merge(&inner.userdir),
+            vhost_alias: outer.vhost_alias.merge(&inner.vhost_alias),
         }
     }
 }
@@ -116,6 +123,7 @@ impl DirSettings {
             auth_basic: outer.auth_basic.merge(&inner.auth_basic),
             authn: outer.authn.merge(&inner.authn),
             authn_file: outer.authn_file.merge(&inner.authn_file),
+            alias: outer.alias.merge(&inner.alias),
             authz: outer.authz.merge(&inner.authz),
             authz_groupfile: outer.authz_groupfile.merge(&inner.authz_groupfile),
             autoindex: outer.autoindex.merge(&inner.autoindex),
@@ -125,6 +133,7 @@ impl DirSettings {
             env: outer.env.merge(&inner.env),
             mime: outer.mime.merge(&inner.mime),
             negotiation: outer.negotiation.merge(&inner.negotiation),
+            rewrite: outer.rewrite.merge(&inner.rewrite),
             setenvif: outer.setenvif.merge(&inner.setenvif),
         }
     }

@@ -139,7 +139,7 @@ fn models_are_chosen_by_load_module() {
     let text = "LoadModule mpm_prefork_module modules/mod_mpm_prefork.so\n\
         <IfModule prefork.c>\nMaxRequestWorkers 7\n</IfModule>\n\
         <IfModule mpm_event_module>\nMaxRequestWorkers 500\n</IfModule>\n\
-        <IfModule !rewrite_module>\nStartServers 2\n</IfModule>";
+        <IfModule !dav_module>\nStartServers 2\n</IfModule>";
     let geometry = config(text).server.mpm.geometry;
     assert_eq!(geometry.model, Model::Prefork);
     assert_eq!((geometry.processes_max, geometry.start_servers), (7, 2));
@@ -147,10 +147,7 @@ fn models_are_chosen_by_load_module() {
 
 #[test]
 fn modules_that_are_not_built_in_are_refused() {
-    check_error(
-        "LoadModule rewrite_module a.so",
-        "LoadModule: rewrite_module is not supported yet",
-    );
+    check_error("LoadModule dav_module a.so", "LoadModule: dav_module is not supported yet");
     check_error(
         "LoadModule mine_module a.so",
         "LoadModule: mine_module is not a module of Herdgate",
@@ -316,7 +313,7 @@ fn buckets_and_buffers() {
 
 #[test]
 fn unknown_names_are_told_apart() {
-    check_error("RewriteEngine On", "RewriteEngine is not supported yet");
+    check_error("Dav On", "Dav is not supported yet");
     check_error("<Proxy *>\n</Proxy>", "<Proxy> is not supported yet");
     check_error(
         "DocumentRot /",

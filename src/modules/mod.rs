@@ -34,10 +34,13 @@ pub mod mime;
 pub mod mpm_common;
 pub mod negotiation;
 pub mod remoteip;
+pub mod rewrite;
 pub mod sections;
 pub mod setenvif;
 pub mod status;
 pub mod unixd;
+pub mod userdir;
+pub mod vhost_alias;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -89,12 +92,15 @@ pub const ALL: &[&Module] = &[
     &mpm_common::WORKER,
     &negotiation::MODULE,
     &remoteip::MODULE,
+    &rewrite::MODULE,
     &setenvif::MODULE,
     &SO,
     &status::MODULE,
     &SYSTEMD,
     &unixd::MODULE,
+    &userdir::MODULE,
     &VERSION,
+    &vhost_alias::MODULE,
 ];
 
 /// What speaks HTTP, which Apache calls a module of its own.
@@ -326,6 +332,6 @@ mod tests {
             Module::named("prefork.c").map(|module| module.name),
             Some("mpm_prefork_module")
         );
-        assert!(Module::named("rewrite_module").is_none());
+        assert!(Module::named("proxy_module").is_none());
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::config::htaccess;
 use crate::files::parsed::ParsedFiles;
-use crate::modules::{authn_file, authz_groupfile, negotiation::TypeMap};
+use crate::modules::{authn_file, authz_groupfile, negotiation::TypeMap, rewrite};
 use crate::route::walk::MergeCache;
 
 /// A thread's own memory: no lock, nobody waits. All of it can be thrown away at any time.
@@ -18,4 +18,6 @@ pub struct Caches {
     pub(crate) groups: ParsedFiles<authz_groupfile::Groups>,
     /// Type maps.
     pub(crate) type_maps: ParsedFiles<TypeMap>,
+    /// Files of RewriteMap.
+    pub(crate) rewrite_maps: ParsedFiles<rewrite::Table>,
 }

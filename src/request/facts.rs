@@ -18,6 +18,7 @@ use crate::http::status::Status;
 use crate::log::LogClock;
 use crate::log::access::Fields as _;
 use crate::response::Response;
+use crate::route::alias::Mapped;
 
 /// A file that an expression reads is read up to this size.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -67,15 +68,40 @@ impl<'r> Request<'r> {
             return Ok(false); // An inquiry that asks itself would never end.
         }
         let mut caches = Caches::default();
-        let mut inquiry =
-            Request::new(self.server, &self.client, self.head, self.now, &mut caches, self.access);
-        inquiry.is_inquiry = true;
-        let outcome = inquiry.inquire(path_or_file, is_file);
-        match outcome {
+        match self.inquiry(&mut caches).inquire(path_or_file, is_file) {
             Ok(found) => Ok(found),
             Err(Stop::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
             Err(Stop::Refused(_) | Stop::Elsewhere(_)) => Ok(false),
         }
+    }
+
+    /// What another request for `path_or_file` would know; `None` within an inquiry.
+    ///
+    /// # Errors
+    /// `WouldBlock`: a job has to find out.
+    pub(crate) fn look_ahead(
+        &self,
+        path_or_file: &[u8],
+        is_file: bool,
+        ask: impl FnOnce(&Known<'_, '_>) -> Option<Vec<u8>>,
+    ) -> io::Result<Option<Vec<u8>>> {
+        if self.is_inquiry {
+            return Ok(None); // An inquiry that asks itself would never end.
+        }
+        let mut caches = Caches::default();
+        let mut inquiry = self.inquiry(&mut caches);
+        match inquiry.inquire(path_or_file, is_file) {
+            Err(Stop::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Ok(_) | Err(Stop::Refused(_) | Stop::Elsewhere(_)) => Ok(ask(&inquiry.known())),
+        }
+    }
+
+    /// The same request, which only asks.
+    fn inquiry<'q>(&'q self, caches: &'q mut Caches) -> Request<'q> {
+        let mut inquiry =
+            Request::new(self.server, &self.client, self.head, self.now, caches, self.access);
+        inquiry.is_inquiry = true;
+        inquiry
     }
 
     fn inquire(&mut self, path_or_file: &[u8], is_file: bool) -> Result<bool, Stop> {
@@ -88,7 +114,8 @@ impl<'r> Request<'r> {
             self.check_access()?;
             return Ok(self.look(path_or_file, true)?.is_some());
         }
-        self.place = self.locate(path_or_file)?;
+        let path = self.normalise(path_or_file)?;
+        self.go_to(path)?;
         self.check_access()?;
         Ok(true)
     }
@@ -113,6 +140,8 @@ impl Facts for Known<'_, '_> {
         let ip = |address: Option<std::net::SocketAddr>| {
             address.map(|address| address.ip().to_canonical().to_string().into_bytes())
         };
+        let document_root =
+            || Some(request.document_root()?.as_os_str().as_encoded_bytes().to_vec());
         let switch = |on: bool| text(if on { "on" } else { "off" });
         match name {
             "HTTP_ACCEPT" => self.varying_field("Accept"),
@@ -126,9 +155,8 @@ impl Facts for Known<'_, '_> {
             "REQUEST_SCHEME" => text(request.names().scheme),
             "REQUEST_URI" | "DOCUMENT_URI" => Some(place.path.clone()),
             "REQUEST_FILENAME" | "SCRIPT_FILENAME" => Some(place.file_or_path().to_vec()),
-            "PATH_INFO" => Some(place.path_info().to_vec()),
             "QUERY_STRING" => Some(request.query.as_deref().unwrap_or_default().to_vec()),
-            "IS_SUBREQ" => text(if request.is_inquiry { "true" } else { "false" }),
+            "IS_SUBREQ" => text(if request.is_subrequest() { "true" } else { "false" }),
             "THE_REQUEST" => Some(request.head.request_line().to_vec()),
             "REMOTE_ADDR" => ip(request.client.address),
             "CONN_REMOTE_ADDR" => ip(request.client.peer()),
@@ -149,10 +177,16 @@ impl Facts for Known<'_, '_> {
                 Version::Http11 => "HTTP/1.1",
             }),
             "SERVER_SOFTWARE" => text(&request.server.banner),
-            "DOCUMENT_ROOT" | "CONTEXT_DOCUMENT_ROOT" => {
-                let root = host.settings.core.document_root()?;
-                Some(root.as_os_str().as_encoded_bytes().to_vec())
+            "DOCUMENT_ROOT" => document_root(),
+            "CONTEXT_DOCUMENT_ROOT" => match place.mapped.as_ref().and_then(Mapped::context) {
+                Some((_, root)) => Some(root.to_vec()),
+                None => document_root(),
+            },
+            "CONTEXT_PREFIX" => {
+                let (prefix, _) = place.mapped.as_ref().and_then(Mapped::context)?;
+                Some(prefix.to_vec())
             }
+            "PATH_INFO" => Some(place.path_info().to_vec()),
             "CONTENT_TYPE" => response?.content_type.as_deref().and_then(text),
             "HANDLER" => response?.handler.and_then(text),
             "REQUEST_STATUS" => {

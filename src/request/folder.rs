@@ -99,7 +99,7 @@ impl Request<'_> {
     }
 
     fn try_index(&mut self, folder: &Opened, name: &[u8]) -> Result<Option<Opened>, Stop> {
-        let index = self.index_place(name)?;
+        let index = self.trying(|request| request.index_place(name))?;
         self.try_place(index, |request, folder_place| {
             let found = if request.place.file().strip_prefix(folder_place.file()) == Some(name) {
                 let (file, links) = (request.place.file(), request.place.links());
@@ -113,7 +113,7 @@ impl Request<'_> {
             if request.found.is_none() && handler::name(request).is_none() {
                 request.found = request.fall_back()?;
             }
-            Ok(request.found.take())
+            request.fixups_of_trial()
         })
     }
 
@@ -146,6 +146,22 @@ impl Request<'_> {
         opened
     }
 
+    /// The fixups for a file that would stand in, if it was found.
+    fn fixups_of_trial(&mut self) -> Result<Option<Opened>, Stop> {
+        if self.found.as_ref().is_some_and(|found| !found.is_folder()) {
+            self.trying(Self::fixups)?;
+        }
+        Ok(self.found.take())
+    }
+
+    /// Does something for a path that is tried in another one's stead.
+    fn trying<T>(&mut self, attempt: impl FnOnce(&mut Self) -> Result<T, Stop>) -> Result<T, Stop> {
+        let is_trial = std::mem::replace(&mut self.is_trial, true);
+        let outcome = attempt(self);
+        self.is_trial = is_trial;
+        outcome
+    }
+
     fn open_if_granted(
         &mut self,
         open: impl FnOnce(&mut Self) -> Result<Option<Opened>, Stop>,
@@ -166,11 +182,11 @@ impl Request<'_> {
         }
         let path = url.split_once('?').map_or(url, |(path, _)| path);
         self.trace("dir", format_args!("FallbackResource {} stands in", Quoted(url.as_bytes())));
-        let fallback = self.index_place(path.as_bytes())?;
+        let fallback = self.trying(|request| request.index_place(path.as_bytes()))?;
         self.try_place(fallback, |request, _| {
             request.found = request.open()?;
             negotiation::type_checker(request)?;
-            Ok(request.found.take())
+            request.fixups_of_trial()
         })
     }
 

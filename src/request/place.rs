@@ -18,7 +18,7 @@ use crate::http::escape::push_path;
 use crate::http::status::Status;
 use crate::log::{Level, Moment, Quoted};
 use crate::modules::core::{HiddenFiles, Options, Permit};
-use crate::route::alias::{Mapped, Unmapped};
+use crate::route::alias::Mapped;
 use crate::route::ifs;
 use crate::route::url::{self, UrlError};
 
@@ -168,28 +168,29 @@ impl Request<'_> {
         self.locate_normal(path)
     }
 
-    /// Finds the file of a path that is decoded and normalised, and what holds there.
+    /// Finds the file of a path that is decoded and normalised, and what holds there, and stays where it is.
     pub(crate) fn locate_normal(&mut self, path: Vec<u8>) -> Result<Place, Stop> {
-        let host = self.host();
-        match host.map(&path) {
-            Ok(mapped) => {
-                self.trace_mapping(&path, &mapped);
-                let settings = self.settings_for(&path, Some(&mapped.file))?;
-                let path_info = Vec::new();
-                self.decided(Place { path, mapped: Some(mapped), path_info, settings })
-            }
-            Err(Unmapped::NoRoot) => {
-                let settings = self.settings_for(&path, None)?;
-                self.decided(Place { path, mapped: None, path_info: Vec::new(), settings })
-            }
-            Err(Unmapped::Escapes) => {
-                self.log(Level::Error, "core").say(format_args!(
-                    "AH00127: Cannot map {} to file",
-                    Quoted(self.head.request_line())
-                ));
-                Err(Refusal::stop(Status::FORBIDDEN))
-            }
+        let nowhere = Place::unknown(b"", Arc::clone(self.host().base()));
+        let here = std::mem::replace(&mut self.place, nowhere);
+        let went = self.go_to(path);
+        let there = std::mem::replace(&mut self.place, here);
+        went.map(|()| there)
+    }
+
+    /// Goes to the file of a path that is decoded and normalised, and to what holds there.
+    pub(super) fn go_to(&mut self, path: Vec<u8>) -> Result<(), Stop> {
+        self.place = Place::unknown(b"", Arc::clone(self.host().base()));
+        self.place.path = path;
+        let mapped = self.translate()?;
+        if let Some(mapped) = &mapped {
+            self.trace_mapping(&self.place.path, mapped);
         }
+        let path = std::mem::take(&mut self.place.path);
+        let settings = self.settings_for(&path, mapped.as_ref().map(|mapped| &*mapped.file));
+        self.place.path = path;
+        let (path, settings) = (std::mem::take(&mut self.place.path), settings?);
+        self.place = self.decided(Place { path, mapped, path_info: Vec::new(), settings })?;
+        Ok(())
     }
 
     fn malformed_path(&self, raw_path: &[u8], error: UrlError) -> Stop {
@@ -295,7 +296,7 @@ impl Request<'_> {
         let settings = self.settings_for(&path, Some(&file))?;
         let mapped = self.place.mapped.clone().map(|mapped| {
             let root_bytes = mapped.root_bytes.min(file.as_os_str().len());
-            Mapped { file, root_bytes }
+            Mapped { file, root_bytes, ..mapped }
         });
         self.decided(Place { path, mapped, path_info, settings })
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::{Client, Env, Names, Place, Request, Server, Stop};
 use crate::config::{DirSettings, Host};
 use crate::http::error_page::{Answerer, CONTENT_TYPE, ErrorPage, Signature};
-use crate::http::field::Known;
+use crate::http::field::{Known, is_value};
 use crate::http::head::Head;
 use crate::http::status::Status;
-use crate::log::Quoted;
+use crate::log::{Level, Quoted};
 use crate::modules::core::{self, ErrorDocument};
 use crate::response::{Body, Fields, Response};
 
@@ -92,6 +92,26 @@ pub fn refuse(server: &Server, client: &Client, status: Status, notes: &str) -> 
 }
 
 impl Request<'_> {
+    /// A redirect. A location that would break the head is our own mistake.
+    pub(crate) fn redirect(&self, status: Status, location: &[u8]) -> Stop {
+        if is_value(location) {
+            return Stop::Refused(Refusal::new(status).with("Location", location));
+        }
+        self.log(Level::Error, "http").say(format_args!(
+            "AH02430: Response header 'Location' value of '{}' contains invalid characters, aborting request",
+            Quoted(location)
+        ));
+        Refusal::stop(Status::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The end of a request whose path leads to no file that may be named.
+    pub(crate) fn unmapped(&self) -> Stop {
+        let request_line = Quoted(self.head.request_line());
+        let message = format_args!("AH00127: Cannot map {request_line} to file");
+        self.log(Level::Error, "core").say(message);
+        Refusal::stop(Status::FORBIDDEN)
+    }
+
     /// Answers with what is configured for the status.
     pub(super) fn refused(&mut self, refusal: Refusal) -> Result<Response, Stop> {
         let settings = Arc::clone(&self.place.settings);
@@ -159,6 +179,9 @@ impl Request<'_> {
     fn page(&self, refusal: &Refusal, page: Vec<u8>) -> Response {
         let content_type = Some(CONTENT_TYPE.into());
         let (status, fields) = (refusal.status, refusal.fields());
+        if status.is_bodyless() {
+            return self.response(status, fields, None, Body::Empty, None);
+        }
         if self.is_head() {
             return self.response(status, fields, content_type, Body::Empty, None);
         }

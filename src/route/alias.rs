@@ -14,6 +14,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::modules::alias::{Alias, AliasFrom};
 use crate::regex::Captures;
@@ -26,6 +27,8 @@ pub struct Mapped {
     /// How many bytes of it are the folder that must not be left: DocumentRoot, or an alias'
     /// target.
     pub root_bytes: usize,
+    /// The URL path that the root is known by, where it is not the document root; empty: by none.
+    pub prefix: Vec<u8>,
 }
 
 /// Why a URL has no file.
@@ -43,27 +46,49 @@ impl Mapped {
         let bytes = self.file.as_os_str().as_bytes();
         Path::new(std::ffi::OsStr::from_bytes(&bytes[..self.root_bytes]))
     }
+
+    /// The URL path and the folder of the alias that led here.
+    pub(crate) fn context(&self) -> Option<(&[u8], &[u8])> {
+        let root = self.root().as_os_str().as_bytes();
+        (!self.prefix.is_empty()).then_some((self.prefix.as_slice(), root))
+    }
+
+    /// The same, known by a URL path.
+    pub(crate) fn known_by(self, prefix: &[u8]) -> Self {
+        Mapped { prefix: prefix.to_vec(), ..self }
+    }
 }
 
 /// Maps a decoded and normalised path.
 pub(crate) fn map(
-    aliases: &[Alias],
+    aliases: &[Arc<Alias>],
     document_root: Option<&Path>,
     path: &[u8],
 ) -> Result<Mapped, Unmapped> {
+    match map_by_alias(aliases, path)? {
+        Some(mapped) => Ok(mapped),
+        None => document_root.map(|root| join_below(root, path)).ok_or(Unmapped::NoRoot),
+    }
+}
+
+/// As [`map`], by aliases alone; `None`: no alias matches.
+pub(crate) fn map_by_alias(
+    aliases: &[Arc<Alias>],
+    path: &[u8],
+) -> Result<Option<Mapped>, Unmapped> {
     for alias in aliases {
         match &alias.from {
             AliasFrom::Prefix(prefix) => {
                 let Some(rest) = strip_prefix(path, prefix) else { continue };
-                return Ok(join(&alias.to, rest));
+                return Ok(Some(join(&alias.to, rest).known_by(prefix.as_bytes())));
             }
             AliasFrom::Pattern(regex) => {
                 let Some(groups) = regex.captures(path) else { continue };
-                return substituted(&alias.to, &groups);
+                return substituted(&alias.to, &groups).map(Some);
             }
         }
     }
-    document_root.map(|root| join_below(root, path)).ok_or(Unmapped::NoRoot)
+    Ok(None)
 }
 
 /// What follows `prefix` in `path`, if that begins with all its components. A slash in the prefix
@@ -88,7 +113,7 @@ fn without_slashes(text: &[u8]) -> &[u8] {
 }
 
 /// The document root with a path below it.
-fn join_below(root: &Path, path: &[u8]) -> Mapped {
+pub(crate) fn join_below(root: &Path, path: &[u8]) -> Mapped {
     let root_bytes = normal(root.as_os_str().as_bytes()).len();
     let text = [root.as_os_str().as_bytes(), b"/", path].concat();
     mapped(&text, root_bytes)
@@ -96,7 +121,7 @@ fn join_below(root: &Path, path: &[u8]) -> Mapped {
 
 /// An alias' target with the rest of the path, as it is: `Alias /a/ /b` maps /a/c to /bc, as in
 /// Apache.
-fn join(target: &Path, rest: &[u8]) -> Mapped {
+pub(crate) fn join(target: &Path, rest: &[u8]) -> Mapped {
     let target = target.as_os_str().as_bytes();
     let root_bytes = normal(target).len();
     let whole_components = rest.is_empty() || rest.starts_with(b"/") || target.ends_with(b"/");
@@ -107,11 +132,16 @@ fn join(target: &Path, rest: &[u8]) -> Mapped {
     mapped(&text, root_bytes)
 }
 
+/// A file's name as it is, below a folder that it must not leave, and does not: the folder is a prefix of it.
+pub(crate) fn below(file: &[u8], folder: &[u8]) -> Mapped {
+    mapped(file, normal(folder).len())
+}
+
 fn mapped(text: &[u8], root_bytes: usize) -> Mapped {
     let file = normal(text);
     // A root that ends in a slash, or is `/` itself, may be longer than the file within it.
     let root_bytes = root_bytes.min(file.len());
-    Mapped { file: PathBuf::from(OsString::from_vec(file)), root_bytes }
+    Mapped { file: PathBuf::from(OsString::from_vec(file)), root_bytes, prefix: Vec::new() }
 }
 
 fn parent_bytes(path: &[u8]) -> usize {
@@ -177,13 +207,13 @@ mod tests {
         Span { source, start: 0, end: 5 }
     }
 
-    fn aliases() -> Vec<Alias> {
+    fn aliases() -> Vec<Arc<Alias>> {
         let prefix = |from: &str, to: &str| Alias {
             from: AliasFrom::Prefix(from.into()),
             to: to.into(),
             span: span(),
         };
-        vec![
+        let list = [
             prefix("/icons", "/usr/share/icons"),
             prefix("/icons/small", "/never"),
             prefix("/glued/", "/data/b"),
@@ -193,7 +223,8 @@ mod tests {
                 to: "/home/$1/www$2".into(),
                 span: span(),
             },
-        ]
+        ];
+        list.map(Arc::new).to_vec()
     }
 
     #[track_caller]

@@ -189,6 +189,11 @@ impl Sections {
         Ok(())
     }
 
+    /// Whether any `<Location>` has settings like these.
+    pub(crate) fn any_location(&self, has: impl Fn(&DirSettings) -> bool) -> bool {
+        self.locations.iter().any(|id| has(&self.get(*id).settings))
+    }
+
     pub(crate) fn get(&self, id: SectionId) -> &Section {
         &self.all[id as usize]
     }

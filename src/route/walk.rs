@@ -180,6 +180,7 @@ mod tests {
             base: Path::new("/"),
             context: Context::Directory,
             folder: None,
+            section: None,
         };
         for node in &reading.tree.nodes {
             let line = node.line();

@@ -186,6 +186,16 @@ impl Directory {
         self.handler.as_ref()?.as_deref()
     }
 
+    /// Another type, whatever was written.
+    pub(crate) fn force_type(&mut self, media_type: &str) {
+        self.forced_type = Some(Some(media_type.to_owned()));
+    }
+
+    /// Another handler, whatever was written.
+    pub(crate) fn force_handler(&mut self, handler: &str) {
+        self.handler = Some(Some(handler.to_owned()));
+    }
+
     /// `FileETag`
     pub fn etag(&self) -> EtagParts {
         EtagParts(self.etag.effective(EtagParts::DEFAULT.0))
