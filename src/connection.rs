@@ -15,7 +15,9 @@
 //! - A request whose first byte has arrived is answered, whatever the server is told meanwhile.
 
 mod answers;
+mod pacing;
 mod sending;
+mod streaming;
 
 use std::io::{Cursor, Write as _};
 use std::sync::Arc;
@@ -35,6 +37,7 @@ use crate::http::proxy_protocol::{self, Preamble};
 use crate::http::status::Status;
 use crate::log;
 use crate::modules::remoteip;
+use crate::modules::reqtimeout::Stage;
 use crate::request::{self, Caches, Client, Outcome, Server};
 use crate::response::Response;
 use crate::server::ThreadState;
@@ -94,8 +97,11 @@ enum State {
 /// The wait for a request.
 #[derive(Clone, Copy)]
 struct Awaited {
-    /// `KeepAliveTimeout` between two requests; `Timeout` before the first one, and anew with every byte of a head.
+    /// `KeepAliveTimeout` between two requests; `Timeout` before the first one, and anew with every byte of a head, up to
+    /// what `RequestReadTimeout` allows.
     until: Moment,
+    /// When the wait for the request began, or if others were answered before, when its first byte came.
+    started: Moment,
     /// The first byte is here.
     begun: bool,
     /// Another request was answered before.
@@ -113,6 +119,9 @@ struct Answering {
 struct Discarding {
     drain: Drain,
     until: Moment,
+    started: Moment,
+    /// `RequestReadTimeout`
+    stage: Stage,
     /// How long the connection may be idle afterwards.
     idle: Duration,
 }
@@ -122,7 +131,7 @@ enum Then {
     /// Another request, whose first bytes may be here already. How long the connection may be idle.
     Next { begun: bool, idle: Duration },
     /// The rest of a request's body, then another request.
-    Discard(Box<Drain>, Duration),
+    Discard(Box<Drain>, Duration, Stage),
     /// A job's answer.
     Answer(Box<Answering>),
     /// The end.
@@ -173,8 +182,10 @@ impl Connection<ThreadState> for WebConnection {
         loop {
             let next = match std::mem::replace(&mut self.state, State::Gone) {
                 State::Fresh => {
-                    let until = turn.now() + self.timeout();
-                    Move::To(State::ReadingRequest(Awaited { until, begun: false, kept: false }))
+                    let started = turn.now();
+                    let until = self.head_deadline(started, started, 0);
+                    let awaited = Awaited { until, started, begun: false, kept: false };
+                    Move::To(State::ReadingRequest(awaited))
                 }
                 State::ReadingRequest(awaited) => self.read_request(awaited, turn),
                 State::Answering(answering) => self.answer_at_last(answering, turn),
@@ -301,6 +312,7 @@ impl WebConnection {
                         }
                         Outcome::Ready(response) => {
                             let idle = self.idle_time(&response);
+                            let stage = self.body_stage(&response);
                             let asked = Asked {
                                 head: Some(&head),
                                 line: head.request_line(),
@@ -317,7 +329,9 @@ impl WebConnection {
                                 (true, DrainState::Done) => {
                                     Then::Next { begun: used < input.len(), idle }
                                 }
-                                (true, DrainState::More) => Then::Discard(Box::new(drain), idle),
+                                (true, DrainState::More) => {
+                                    Then::Discard(Box::new(drain), idle, stage)
+                                }
                             });
                         }
                     }
@@ -367,12 +381,19 @@ impl WebConnection {
         answers.take_back(turn);
         self.transport.keep(input, false);
         // Every byte of a head gives it new time; empty lines do not.
-        let until = if begun { turn.now() + self.timeout() } else { awaited.until };
-        wait_for_request(Awaited { until, begun, ..awaited })
+        let is_first = begun && awaited.kept && !awaited.begun;
+        let started = if is_first { turn.now() } else { awaited.started };
+        let until = if begun {
+            self.head_deadline(turn.now(), started, input.len() as u64)
+        } else {
+            awaited.until
+        };
+        wait_for_request(Awaited { until, started, begun, ..awaited })
     }
 
     /// The client takes too long over a head that it has begun.
     fn give_up_on_head(&mut self, held: &[u8], turn: &mut Turn<'_, ThreadState>) -> Move {
+        self.log_read_timeout("header");
         let response = request::refuse(&self.server, &self.client, Status::REQUEST_TIMEOUT, "");
         let mut lines =
             held.split(|byte| matches!(byte, b'\r' | b'\n')).filter(|line| !line.is_empty());
@@ -417,6 +438,7 @@ impl WebConnection {
             request::refuse(&self.server, &self.client, Status::INTERNAL_SERVER_ERROR, "")
         });
         let idle = self.idle_time(&response);
+        let stage = self.body_stage(&response);
         let Parse::Complete { head, .. } = head::parse(&answering.head, &self.head_limits()) else {
             unreachable!("it was parsed before, under the same limits");
         };
@@ -433,7 +455,7 @@ impl WebConnection {
             (false, _) => Then::Close,
             (true, Framing::None) => Then::Next { begun: !self.transport.held().is_empty(), idle },
             (true, framing) => {
-                Then::Discard(Box::new(Drain::new(framing, &self.head_limits())), idle)
+                Then::Discard(Box::new(Drain::new(framing, &self.head_limits())), idle, stage)
             }
         };
         self.send(answers, then, turn)
@@ -448,16 +470,19 @@ impl WebConnection {
                 // Told to go while it was busy, it is idle only now: one more request, for a short time.
                 let idle =
                     if turn.draining() || self.last { idle.min(LAST_CHANCE_MAX) } else { idle };
-                let wait = if begun { self.timeout() } else { idle };
-                let awaited = Awaited { until: turn.now() + wait, begun, kept: true };
+                let now = turn.now();
+                let until = if begun { self.head_deadline(now, now, 0) } else { now + idle };
+                let awaited = Awaited { until, started: now, begun, kept: true };
                 if self.transport.has_unseen() {
                     return Move::To(State::ReadingRequest(awaited));
                 }
                 wait_for_request(awaited)
             }
-            Then::Discard(drain, idle) => {
-                let until = turn.now() + self.timeout();
-                Move::To(State::DiscardingBody(Box::new(Discarding { drain: *drain, until, idle })))
+            Then::Discard(drain, idle, stage) => {
+                let started = turn.now();
+                let until = limited(started + self.timeout(), started, stage.limit(0));
+                let discarding = Discarding { drain: *drain, until, started, stage, idle };
+                Move::To(State::DiscardingBody(Box::new(discarding)))
             }
             Then::Answer(answering) => Move::To(State::Answering(answering)),
             Then::Close => self.close(turn),
@@ -475,7 +500,9 @@ impl WebConnection {
             Ok(Received::Input(input)) => {
                 let (used, state) = discarding.drain.feed(input);
                 self.transport.keep(&input[used..], true);
-                discarding.until = turn.now() + self.timeout();
+                let limit = discarding.stage.limit(discarding.drain.body_bytes());
+                let until = turn.now() + self.timeout();
+                discarding.until = limited(until, discarding.started, limit);
                 match state {
                     DrainState::Done => {
                         let begun = used < input.len();
@@ -487,7 +514,10 @@ impl WebConnection {
                     DrainState::More | DrainState::Bad => self.close(turn),
                 }
             }
-            Ok(Received::Nothing) if turn.why() == Why::Expired => self.close(turn),
+            Ok(Received::Nothing) if turn.why() == Why::Expired => {
+                self.log_read_timeout("body");
+                self.close(turn)
+            }
             Ok(Received::Nothing) => wait_for_body(discarding),
             Ok(Received::End) | Err(_) => Move::To(State::Gone),
         };
@@ -512,6 +542,25 @@ impl WebConnection {
 
     fn timeout(&self) -> Duration {
         self.first_host().settings.core.timeout()
+    }
+
+    /// When to give up on a head of which so many bytes have come: `Timeout` from now on, but no later than
+    /// `RequestReadTimeout` allows.
+    fn head_deadline(&self, now: Moment, started: Moment, bytes: u64) -> Moment {
+        let limit = self.first_host().settings.reqtimeout.header().limit(bytes);
+        limited(now + self.timeout(), started, limit)
+    }
+
+    /// `RequestReadTimeout` for the body of the request that was answered so.
+    fn body_stage(&self, response: &Response) -> Stage {
+        self.server.config.hosts[response.host].settings.reqtimeout.body()
+    }
+
+    fn log_read_timeout(&self, stage: &str) {
+        let index = self.client.local.map_or(0, |local| self.server.config.table.first(local));
+        let entry = self.server.logs.error(index).at(log::Level::Info, "reqtimeout");
+        let entry = entry.client(self.client.address);
+        entry.say(format_args!("AH01382: Request {stage} read timeout"));
     }
 
     fn head_limits(&self) -> HeadLimits {
@@ -546,6 +595,11 @@ fn respond_in_job(
         Outcome::Ready(response) => response,
         Outcome::WouldBlock => unreachable!("a job may block"),
     }
+}
+
+/// `until`, or earlier if the time from `started` on is limited.
+fn limited(until: Moment, started: Moment, limit: Option<Duration>) -> Moment {
+    limit.map_or(until, |limit| until.min(started + limit))
 }
 
 impl Then {

@@ -22,6 +22,7 @@ mod client_name;
 mod facts;
 mod fields;
 mod file;
+mod filters;
 mod folder;
 mod handler;
 mod listing;
@@ -45,7 +46,7 @@ use crate::files::Access;
 use crate::files::open::Opened;
 use crate::http::date;
 use crate::http::etag::ETag;
-use crate::http::field::Known;
+use crate::http::field;
 use crate::http::framing::Framing;
 use crate::http::head::{Expectation, Head};
 use crate::http::method::Method;
@@ -54,7 +55,9 @@ use crate::http::target::Target;
 use crate::log::error::Entry;
 use crate::log::{Level, Logs, Moment, Quoted};
 use crate::modules::core::{AcceptPathInfo, Tokens};
-use crate::modules::{alias, auth_basic, env, negotiation, remoteip, rewrite, setenvif};
+use crate::modules::{
+    alias, auth_basic, env, expires, headers, negotiation, remoteip, rewrite, setenvif,
+};
 use crate::password::Verified;
 use crate::response::{Fields, Response};
 use crate::route::hosts::HostIndex;
@@ -62,6 +65,7 @@ use crate::route::hosts::HostIndex;
 pub use caches::Caches;
 pub use client_name::ClientNames;
 pub(crate) use client_name::NameTrust;
+pub(crate) use facts::Known;
 pub use fields::EditedFields;
 pub(crate) use fields::RequestFields;
 pub use names::Names;
@@ -307,8 +311,8 @@ impl<'r> Request<'r> {
             Err(Stop::Refused(refusal)) => self.refused(refusal),
             other => other.map(|response| self.with_vary(response)),
         };
-        match answered {
-            Ok(response) => Outcome::Ready(self.finish(response)),
+        match answered.and_then(|response| self.finish(response)) {
+            Ok(response) => Outcome::Ready(self.close(response)),
             Err(Stop::WouldBlock) => Outcome::WouldBlock,
             Err(Stop::Refused(_) | Stop::Elsewhere(_)) => {
                 unreachable!("a refusal's own page is never refused, and leads nowhere")
@@ -329,6 +333,7 @@ impl<'r> Request<'r> {
         self.trace_host();
         remoteip::post_read_request(self);
         self.name_client()?;
+        headers::post_read_request(self)?;
         setenvif::post_read_request(self)?;
         self.run(path)
     }
@@ -388,7 +393,7 @@ impl<'r> Request<'r> {
         alias::fixups(self)?;
         auth_basic::fixups(self)?;
         rewrite::force_media(self);
-        Ok(())
+        headers::fixups(self)
     }
 
     /// What answers: by method, by handler, by what the place holds.
@@ -427,15 +432,36 @@ impl<'r> Request<'r> {
         accepts || self.place.path_info().is_empty()
     }
 
-    /// The last touches: whatever made the response, this is what every response gets.
-    fn finish(self, mut response: Response) -> Response {
-        self.trace_troubles();
-        self.server.logs.error(self.host).write_held(&self.troubles.into_inner());
-        response.fields.prepend(self.always);
+    /// The last touches: whatever made the response, this is what every response gets. The server's own pages go through
+    /// no filter.
+    fn finish(&mut self, mut response: Response) -> Result<Response, Stop> {
+        expires::finish(self, &mut response);
+        if !response.is_page {
+            self.filter(&mut response)?;
+        }
+        let mut always = std::mem::take(&mut self.always);
+        headers::finish(self, &mut response, &mut always)?;
+        response.fields.prepend(always);
+        response.fields.join_vary();
         if self.no_cache && response.fields.get("Expires").is_none() {
             response.fields.push("Expires", &date::format(self.now.secs));
         }
+        if self.env.get("force-no-vary").is_some() {
+            response.fields.remove("Vary");
+            self.env.set("downgrade-1.0", *b"1");
+            self.env.set("force-response-1.0", *b"1");
+        }
+        response.drop_what_cannot_be(self.is_head());
+        Ok(response)
+    }
+
+    /// The request is over: what is known about it goes along for the log.
+    fn close(self, mut response: Response) -> Response {
+        self.trace_troubles();
+        self.trace_troubles();
+        self.server.logs.error(self.host).write_held(&self.troubles.into_inner());
         response.env = self.env;
+        response.notes = self.notes;
         response.user = self.user;
         response.client_name = self.remote_host.into_inner();
         response.request_fields = self.fields.into_edited();
@@ -479,7 +505,8 @@ impl<'r> Request<'r> {
     /// Starts a line in the host's error log.
     pub(crate) fn log(&self, level: Level, module: &'static str) -> Entry<'_> {
         let entry = self.server.logs.error(self.host).at(level, module);
-        let entry = entry.client(self.client.address).referer(self.fields.first(Known::Referer));
+        let entry =
+            entry.client(self.client.address).referer(self.fields.first(field::Known::Referer));
         entry.filtered_by(self.place.settings.core.log_levels()).held_in(&self.troubles)
     }
 }

@@ -6,9 +6,11 @@
 //!
 //! - A response may be made by a job on another thread: it is `Send`, and owns or shares all that it needs.
 //! - It holds no `Date`, `Server`, `Connection` or `Keep-Alive`: those belong to the connection.
-//! - The body's length is known before its first byte leaves.
+//! - The body's length is known before its first byte leaves, but for a stream, which is made while it is sent.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use smallvec::SmallVec;
 
 use crate::config::DirSettings;
 use crate::files::content::Span;
+use crate::http::field::members;
 use crate::http::status::Status;
 use crate::log::access;
 use crate::request::{Client, EditedFields, Env};
@@ -54,6 +57,21 @@ pub struct Response {
     pub env: Env,
     /// The request's fields, if modules have changed them.
     pub request_fields: Option<EditedFields>,
+    /// A page of the server's own that tells a status, an error's or a redirect's: filters leave it alone.
+    pub is_page: bool,
+    /// How fast it may leave, if not at once.
+    pub pace: Option<Pace>,
+    /// What modules have noted about it, for the log (`%{…}n`).
+    pub notes: Env,
+}
+
+/// A limit on how fast a response leaves (mod_ratelimit).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Bytes a second.
+    pub bytes_per_sec: u64,
+    /// So many bytes beyond that leave at once, in the beginning.
+    pub burst_bytes: u64,
 }
 
 /// The bytes after the head.
@@ -72,6 +90,42 @@ pub enum Body {
         /// What of it is to be sent.
         span: Span,
     },
+    /// Made while it is sent, piece by piece, by jobs.
+    Stream(Box<dyn Source>),
+}
+
+/// Where a stream comes from.
+pub trait Source: Send + fmt::Debug {
+    /// The next bytes, as many as are sent in one go; none at the end. It may block, and compute long.
+    ///
+    /// # Errors
+    /// The rest cannot be had: the connection is cut, so that the client sees that something is missing.
+    fn next(&mut self) -> io::Result<Vec<u8>>;
+
+    /// What is to be noted about it for the log, once it has ended: names and values.
+    fn notes(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+}
+
+impl Response {
+    /// The media type, without its parameters.
+    pub fn media_type(&self) -> Option<&str> {
+        let text = self.content_type.as_deref()?;
+        text.split([';', ' ', '\t']).next()
+    }
+
+    /// Drops what speaks of a body where there can be none; and of no length after HEAD, since whoever made the answer
+    /// may just have spared itself the work.
+    pub fn drop_what_cannot_be(&mut self, is_head: bool) {
+        if matches!(self.status, Status::NO_CONTENT | Status::NOT_MODIFIED) {
+            self.content_type = None;
+            self.content_length = None;
+            self.fields.remove("Content-Encoding");
+            self.fields.remove("Content-Language");
+        }
+        self.content_length = self.content_length.filter(|length| !is_head || *length > 0);
+    }
 }
 
 impl Body {
@@ -81,14 +135,19 @@ impl Body {
             Body::Empty => Some(&[]),
             Body::Memory(bytes) => Some(bytes),
             Body::Static(bytes) => Some(bytes),
-            Body::File { .. } => None,
+            Body::File { .. } | Body::Stream(_) => None,
         }
     }
 
-    /// How many bytes follow the head.
+    /// Whether it needs neither a file nor a job.
+    pub fn is_in_memory(&self) -> bool {
+        self.in_memory().is_some()
+    }
+
+    /// How many bytes follow the head, so far as that is known: of a stream nothing is.
     pub fn length(&self) -> u64 {
         match self {
-            Body::Empty => 0,
+            Body::Empty | Body::Stream(_) => 0,
             Body::Memory(bytes) => bytes.len() as u64,
             Body::Static(bytes) => bytes.len() as u64,
             Body::File { span, .. } => span.length,
@@ -111,15 +170,74 @@ impl Fields {
         self.list.push((name.into(), Value::from_slice(value)));
     }
 
-    /// Replaces every field `name`, in any case, by one.
-    pub fn set(&mut self, name: &'static str, value: &[u8]) {
-        self.remove(name);
-        self.push(name, value);
-    }
-
     /// Puts all of `others` before what is there.
     pub fn prepend(&mut self, others: Fields) {
         self.list.insert_many(0, others.list);
+    }
+
+    /// Gives a field this value, in the place of the first of its name; others of the name go.
+    pub fn set(&mut self, name: impl Into<Cow<'static, str>>, value: &[u8]) {
+        let name = name.into();
+        let mut is_first = true;
+        self.list.retain(|(known, present)| {
+            if !known.eq_ignore_ascii_case(&name) {
+                return true;
+            }
+            if is_first {
+                *present = Value::from_slice(value);
+            }
+            std::mem::take(&mut is_first)
+        });
+        if is_first {
+            self.push(name, value);
+        }
+    }
+
+    /// Joins a value to the first field of this name by a comma; without one, adds it.
+    pub fn append(&mut self, name: impl Into<Cow<'static, str>>, value: &[u8]) {
+        let name = name.into();
+        match self.list.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(&name)) {
+            Some((_, present)) => {
+                present.extend_from_slice(b", ");
+                present.extend_from_slice(value);
+            }
+            None => self.push(name, value),
+        }
+    }
+
+    /// `Vary`, with this member among the others.
+    pub fn vary_by(&mut self, member: &str) {
+        let is_there = |value: &[u8]| {
+            members(value).any(|it| it == b"*" || it.eq_ignore_ascii_case(member.as_bytes()))
+        };
+        if !self.get("Vary").is_some_and(is_there) {
+            self.append("Vary", member.as_bytes());
+        }
+    }
+
+    /// Makes one `Vary` of several, each of whose members is there once.
+    pub fn join_vary(&mut self) {
+        let is_vary = |name: &str| name.eq_ignore_ascii_case("Vary");
+        if !self.iter().any(|(name, _)| is_vary(name)) {
+            return; // Nearly always.
+        }
+        let mut unique: Vec<&[u8]> = Vec::new();
+        for (_, value) in self.iter().filter(|(name, _)| is_vary(name)) {
+            for member in members(value) {
+                if !unique.iter().any(|known| known.eq_ignore_ascii_case(member)) {
+                    unique.push(member);
+                }
+            }
+        }
+        let joined = unique.join(&b","[..]);
+        self.set("Vary", &joined);
+    }
+
+    /// Changes every value of the fields `name`, in any case.
+    pub fn edit(&mut self, name: &str, change: impl Fn(&[u8]) -> Vec<u8>) {
+        for (_, value) in self.list.iter_mut().filter(|(it, _)| it.eq_ignore_ascii_case(name)) {
+            *value = Value::from_vec(change(value));
+        }
     }
 
     /// Adds all of `others`.

@@ -14,10 +14,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+#[cfg(feature = "brotli")]
+use crate::modules::brotli;
+#[cfg(feature = "zstd")]
+use crate::modules::zstd;
 use crate::modules::{
     access_compat, alias, allowmethods, auth_basic, authn_core, authn_file, authz_core,
-    authz_groupfile, autoindex, core, dir, env, log_config, mime, mpm_common, negotiation,
-    remoteip, rewrite, setenvif, status, unixd, userdir, vhost_alias,
+    authz_groupfile, autoindex, core, deflate, dir, env, expires, filter, headers, log_config,
+    mime, mpm_common, negotiation, precompressed, remoteip, reqtimeout, rewrite, setenvif, status,
+    unixd, userdir, vhost_alias,
 };
 use crate::route::ifs::IfChain;
 
@@ -49,6 +54,11 @@ pub struct ServerSettings {
 pub struct HostSettings {
     /// core
     pub core: core::Host,
+    /// mod_deflate
+    pub deflate: deflate::Deflate,
+    /// mod_brotli
+    #[cfg(feature = "brotli")]
+    pub brotli: brotli::Brotli,
     /// mod_log_config
     pub log: log_config::Host,
     /// mod_remoteip
@@ -59,6 +69,11 @@ pub struct HostSettings {
     pub userdir: userdir::UserDir,
     /// mod_vhost_alias
     pub vhost_alias: vhost_alias::VhostAlias,
+    /// mod_reqtimeout
+    pub reqtimeout: reqtimeout::RequestTimeouts,
+    /// How ZSTD_COMPRESS compresses.
+    #[cfg(feature = "zstd")]
+    pub zstd: zstd::Zstd,
 }
 
 /// What a section may set for itself.
@@ -90,12 +105,20 @@ pub struct DirSettings {
     pub ifs: Vec<Arc<IfChain>>,
     /// mod_env
     pub env: env::Env,
+    /// mod_expires
+    pub expires: expires::Expires,
+    /// mod_filter, and core's SetOutputFilter
+    pub filter: filter::Filters,
+    /// mod_headers
+    pub headers: headers::Headers,
     /// mod_mime
     pub mime: mime::Mime,
     /// mod_negotiation
     pub negotiation: negotiation::Negotiation,
     /// mod_rewrite
     pub rewrite: rewrite::Rewrite,
+    /// Files that were compressed beforehand.
+    pub precompressed: precompressed::Precompressed,
     /// mod_setenvif
     pub setenvif: setenvif::SetEnvIf,
 }
@@ -105,11 +128,17 @@ impl HostSettings {
     pub fn merge(outer: &Self, inner: &Self) -> Self {
         Self {
             core: outer.core.merge(&inner.core),
+            deflate: outer.deflate.merge(&inner.deflate),
+            #[cfg(feature = "brotli")]
+            brotli: outer.brotli.merge(&inner.brotli),
             log: outer.log.merge(&inner.log),
             remoteip: outer.remoteip.merge(&inner.remoteip),
             negotiation: outer.negotiation.merge(&inner.negotiation),
             userdir: outer.userdir.merge(&inner.userdir),
             vhost_alias: outer.vhost_alias.merge(&inner.vhost_alias),
+            reqtimeout: outer.reqtimeout.merge(&inner.reqtimeout),
+            #[cfg(feature = "zstd")]
+            zstd: outer.zstd.merge(&inner.zstd),
         }
     }
 }
@@ -131,9 +160,13 @@ impl DirSettings {
             dir: outer.dir.merge(&inner.dir),
             ifs: [outer.ifs.as_slice(), &inner.ifs].concat(),
             env: outer.env.merge(&inner.env),
+            expires: outer.expires.merge(&inner.expires),
+            filter: outer.filter.merge(&inner.filter),
+            headers: outer.headers.merge(&inner.headers),
             mime: outer.mime.merge(&inner.mime),
             negotiation: outer.negotiation.merge(&inner.negotiation),
             rewrite: outer.rewrite.merge(&inner.rewrite),
+            precompressed: outer.precompressed.merge(&inner.precompressed),
             setenvif: outer.setenvif.merge(&inner.setenvif),
         }
     }

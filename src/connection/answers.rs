@@ -6,6 +6,7 @@ use std::time::Duration;
 use herdgate_mpm::Turn;
 
 use super::{DISCARD_BYTES_MAX, WebConnection};
+use crate::http::field::{Known, members};
 use crate::http::framing::Framing;
 use crate::http::head::{self, Head, Parse, Version, Wish};
 use crate::http::keepalive::{self, Exchange, Fate, KeepAliveSettings};
@@ -14,7 +15,7 @@ use crate::http::status::Status;
 use crate::log;
 use crate::log::access::{After, NoFields, Record};
 use crate::request;
-use crate::response::{Body, Response};
+use crate::response::{Body, Pace, Response};
 use crate::server::ThreadState;
 
 /// Bodies up to this size are copied behind their heads, so that pipelined answers leave in one piece.
@@ -51,7 +52,7 @@ pub(super) struct Answers {
     pub(super) bytes: Vec<u8>,
     /// The last answer's body, if it is too long to be copied behind its head.
     pub(super) body: Body,
-    /// The last answer, if it has a file: it is logged when the file has gone.
+    /// The last answer, if its body takes time: it is logged when that has gone.
     pub(super) unlogged: Option<Box<Unlogged>>,
 }
 
@@ -61,6 +62,8 @@ pub(super) struct Unlogged {
     received: log::Moment,
     response: Response,
     fate: Fate,
+    /// The body travels in chunks.
+    chunked: bool,
     head_bytes: u64,
     pub(super) body_bytes: u64,
 }
@@ -69,6 +72,27 @@ impl Unlogged {
     /// `EnableSendfile`
     pub(super) fn by_sendfile(&self) -> bool {
         self.response.settings.core.sendfile()
+    }
+
+    /// How fast the response may leave.
+    pub(super) fn pace(&self) -> Option<Pace> {
+        self.response.pace
+    }
+
+    pub(super) fn is_chunked(&self) -> bool {
+        self.chunked
+    }
+
+    /// What becomes of the connection if all goes well.
+    pub(super) fn after(&self) -> After {
+        after(self.fate)
+    }
+
+    /// Notes something for the log.
+    pub(super) fn note(&mut self, notes: Vec<(String, String)>) {
+        for (name, value) in notes {
+            self.response.notes.set(name, value);
+        }
     }
 }
 
@@ -91,7 +115,7 @@ impl Answers {
 }
 
 impl WebConnection {
-    /// Writes one answer behind the others, and logs it, unless it has a file: that must have gone first.
+    /// Writes one answer behind the others, and logs it, unless its body takes time: that must have gone first.
     pub(super) fn answer(
         &mut self,
         asked: &Asked<'_>,
@@ -104,7 +128,8 @@ impl WebConnection {
         let may_keep = asked.followed && self.kept_leaving < KEPT_LEAVING_MAX;
         let mut fate = self.fate(asked.head, &response, leaves && !may_keep);
         let secs = asked.received.secs;
-        if self.write_head(&mut answers.bytes, &response, fate, secs, turn.local()).is_err() {
+        let head = asked.head;
+        if self.write_head(&mut answers.bytes, head, &response, fate, secs, turn.local()).is_err() {
             self.server.logs.error(response.host).at(log::Level::Error, "http").say(format_args!(
                 "AH02430: Response header field contains invalid characters, aborting request"
             ));
@@ -112,24 +137,25 @@ impl WebConnection {
                 request::refuse(&self.server, &self.client, Status::INTERNAL_SERVER_ERROR, ""),
                 Fate::Close,
             );
-            self.write_head(&mut answers.bytes, &response, fate, secs, turn.local())
+            self.write_head(&mut answers.bytes, head, &response, fate, secs, turn.local())
                 .expect("our own page has no odd fields");
         }
         let head_bytes = (answers.bytes.len() - start) as u64;
         let body_bytes = response.body.length();
         self.kept += u32::from(fate.keeps());
         self.kept_leaving += u8::from(leaves && fate.keeps());
-        turn.slot().count_request(head_bytes + body_bytes);
-        self.served.requests += 1;
-        self.served.bytes += head_bytes + body_bytes;
         let body = std::mem::replace(&mut response.body, Body::Empty);
-        if matches!(body, Body::File { .. }) {
+        if !body.is_in_memory() || (response.pace.is_some() && body_bytes > 0) {
             let (head, received) = (asked.raw.into(), asked.received);
-            answers.unlogged =
-                Some(Box::new(Unlogged { head, received, response, fate, head_bytes, body_bytes }));
+            let chunked = matches!(body, Body::Stream(_))
+                && version(asked.head, &response) == Version::Http11;
+            let unlogged =
+                Unlogged { head, received, response, fate, chunked, head_bytes, body_bytes };
+            answers.unlogged = Some(Box::new(unlogged));
             answers.body = body;
             return fate;
         }
+        self.count(head_bytes + body_bytes, turn);
         self.log(asked, &response, head_bytes, body_bytes, after(fate), turn);
         match body.in_memory() {
             Some(bytes) if bytes.len() <= COPY_BYTES_MAX => answers.bytes.extend_from_slice(bytes),
@@ -138,13 +164,22 @@ impl WebConnection {
         fate
     }
 
-    /// A file has gone, or as much of it as ever will: logs its request.
+    /// One more request was answered, with so many bytes.
+    fn count(&mut self, bytes: u64, turn: &Turn<'_, ThreadState>) {
+        turn.slot().count_request(bytes);
+        self.served.requests += 1;
+        self.served.bytes += bytes;
+    }
+
+    /// A body has gone, or as much of it as ever will: logs its request.
     pub(super) fn log_late(
-        &self,
+        &mut self,
         unlogged: &Unlogged,
-        body_left: u64,
+        body_bytes: u64,
+        after: After,
         turn: &mut Turn<'_, ThreadState>,
     ) {
+        self.count(unlogged.head_bytes + body_bytes, turn);
         let limits = self.head_limits();
         let head = match head::parse(&unlogged.head, &limits) {
             Parse::Complete { head, .. } => Some(head),
@@ -158,9 +193,8 @@ impl WebConnection {
             received: unlogged.received,
             followed: false,
         };
-        let after = if body_left == 0 { after(unlogged.fate) } else { After::Aborted };
-        let body_bytes = unlogged.body_bytes - body_left;
-        self.log(&asked, &unlogged.response, unlogged.head_bytes, body_bytes, after, turn);
+        let head_bytes = unlogged.head_bytes;
+        self.log(&asked, &unlogged.response, head_bytes, body_bytes, after, turn);
     }
 
     fn log(
@@ -229,15 +263,21 @@ impl WebConnection {
         let too_long = matches!(framing, Framing::Length(bytes) if bytes > DISCARD_BYTES_MAX);
         let settings = &self.server.config.hosts[response.host].settings.core;
         let idle = self.idle_time(response);
+        let version = version(head, response);
+        let told_to_close = response.fields.get("Connection").is_some_and(says_close);
         let exchange = Exchange {
-            version: head.map_or(Version::Http10, Head::version),
+            version,
             wish: head.map_or(Wish::Unsaid, Head::wish),
             status: response.status,
-            end_is_known: true,
-            must_close: head.is_none() || too_long,
+            end_is_known: !matches!(response.body, Body::Stream(_)) || version == Version::Http11,
+            must_close: head.is_none()
+                || too_long
+                || told_to_close
+                || speaks_http10(head, response),
             // Nobody here asks for a body, so a client that waits to be asked cannot be kept.
             awaits_continue: framing != Framing::None && head.is_some_and(Head::expects_continue),
-            switched_off: false,
+            switched_off: response.env.get("nokeepalive").is_some()
+                && head.is_none_or(|head| head.first(Known::Via).is_none()),
             draining,
             kept_so_far: self.kept,
         };
@@ -252,6 +292,7 @@ impl WebConnection {
     fn write_head(
         &self,
         out: &mut Vec<u8>,
+        asked: Option<&Head<'_>>,
         response: &Response,
         fate: Fate,
         now_secs: i64,
@@ -263,14 +304,39 @@ impl WebConnection {
             local.dates.at(now_secs),
             &self.server.banner,
         )?;
-        for (name, value) in response.fields.iter() {
-            head.field(name, value)?;
+        if speaks_http10(asked, response) {
+            head.speak_http10();
         }
-        if let Some(length) = response.content_length {
-            head.content_length(length);
+        for (name, value) in response.fields.iter() {
+            // The connection's fate is told once, by `finish`.
+            if !(name.eq_ignore_ascii_case("Connection") && says_close(value)) {
+                head.field(name, value)?;
+            }
+        }
+        match (&response.body, response.content_length) {
+            (Body::Stream(_), _) if version(asked, response) == Version::Http11 => head.chunked(),
+            (Body::Stream(_), _) | (_, None) => {}
+            (_, Some(length)) => head.content_length(length),
         }
         head.finish(fate, response.content_type.as_deref().map(str::as_bytes))
     }
+}
+
+/// The version that the client speaks, or is said to speak by `downgrade-1.0`.
+fn version(head: Option<&Head<'_>>, response: &Response) -> Version {
+    match head {
+        Some(head) if response.env.get("downgrade-1.0").is_none() => head.version(),
+        Some(_) | None => Version::Http10,
+    }
+}
+
+/// `force-response-1.0`: a client of HTTP/1.0 that is troubled by an answer of HTTP/1.1.
+fn speaks_http10(head: Option<&Head<'_>>, response: &Response) -> bool {
+    response.env.get("force-response-1.0").is_some() && version(head, response) == Version::Http10
+}
+
+fn says_close(connection: &[u8]) -> bool {
+    members(connection).any(|member| member.eq_ignore_ascii_case(b"close"))
 }
 
 fn rounded_up(time: Duration) -> u64 {

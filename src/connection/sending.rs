@@ -4,8 +4,10 @@
 //!   bytes in memory ──send──▶ then the file:  in the page cache? ─yes─▶ sendfile a chunk ─▶ next chunk
 //!                                                └─no─▶ a job reads it ahead ─▶ sendfile
 //!                                                └─cannot tell─▶ a job reads it into memory ─▶ send
+//!                   or a stream: a job makes the next piece ─▶ send ─▶ the next piece
 //! ```
 //!
+//! - A response with a pace waits between its pieces, by a deadline; nobody sleeps for it.
 //! - One connection sends [`CHUNKS_PER_TURN`] chunks in a turn at the most: then it is the others' turn.
 //! - A file that has become shorter than its announced length ends the connection: the client must see that
 //!   something is missing.
@@ -14,12 +16,15 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
-use herdgate_mpm::{Deadline, Interest, JobHandle, Moment, More, Phase, Turn, Wait, Why};
+use herdgate_mpm::{Deadline, Interest, JobHandle, Moment, More, Phase, Turn, Wait};
 
 use super::answers::{Answers, Unlogged};
+use super::pacing::Pacer;
+use super::streaming::{Piece, StreamBody};
 use super::{Move, State, Then, WebConnection};
 use crate::files::Access;
 use crate::files::content::{self, Residency, Span};
+use crate::log::access::After;
 use crate::response::Body;
 use crate::server::ThreadState;
 
@@ -32,10 +37,20 @@ pub(super) struct Sending {
     bytes: Vec<u8>,
     /// How much of them has gone.
     sent: usize,
-    file: Option<FileBody>,
+    rest: Rest,
+    pacer: Option<Pacer>,
+    /// Bytes that the socket has taken.
+    gone: u64,
     /// To be logged when all has gone.
     unlogged: Option<Box<Unlogged>>,
     until: Moment,
+}
+
+/// What follows the bytes.
+enum Rest {
+    Nothing,
+    File(FileBody),
+    Stream(StreamBody),
 }
 
 /// A file on its way out.
@@ -63,6 +78,8 @@ enum Progress {
     SocketIsFull,
     WaitsForJob,
     TurnIsOver,
+    /// It may go on at this moment.
+    IsPaced(Moment),
 }
 
 impl WebConnection {
@@ -74,24 +91,27 @@ impl WebConnection {
         turn: &mut Turn<'_, ThreadState>,
     ) -> Move {
         let Answers { bytes, body, unlogged } = answers;
+        let pacer =
+            unlogged.as_ref().and_then(|it| it.pace()).map(|pace| Pacer::new(pace, turn.now()));
         let memory = body.in_memory().unwrap_or_default();
         let total = bytes.len() + memory.len();
-        let more = if matches!(body, Body::File { .. }) { More::Yes } else { More::No };
-        let Ok(sent) = self.send_pieces(&bytes, memory, more) else {
+        let more = if body.is_in_memory() { More::No } else { More::Yes };
+        let at_once = if pacer.is_some() { Ok(0) } else { self.send_pieces(&bytes, memory, more) };
+        let Ok(sent) = at_once else {
             if let Some(unlogged) = unlogged {
-                self.log_late(&unlogged, unlogged.body_bytes, turn);
+                self.log_late(&unlogged, 0, After::Aborted, turn);
             }
             return Move::To(State::Gone);
         };
-        let mut rest = Vec::new();
+        let mut left = Vec::new();
         if sent < total {
-            rest.extend_from_slice(&bytes[sent.min(bytes.len())..]);
-            rest.extend_from_slice(&memory[sent.saturating_sub(bytes.len())..]);
+            left.extend_from_slice(&bytes[sent.min(bytes.len())..]);
+            left.extend_from_slice(&memory[sent.saturating_sub(bytes.len())..]);
         }
-        let file = match body {
+        let rest = match body {
             Body::File { fd, span } => {
                 let by_sendfile = unlogged.as_ref().is_none_or(|unlogged| unlogged.by_sendfile());
-                Some(FileBody {
+                Rest::File(FileBody {
                     fd: Arc::new(fd),
                     left: span,
                     resident_to: 0,
@@ -99,14 +119,18 @@ impl WebConnection {
                     reading: None,
                 })
             }
-            Body::Empty | Body::Memory(_) | Body::Static(_) => None,
+            Body::Stream(source) => {
+                let chunked = unlogged.as_ref().is_some_and(|unlogged| unlogged.is_chunked());
+                Rest::Stream(StreamBody::new(source, chunked))
+            }
+            Body::Empty | Body::Memory(_) | Body::Static(_) => Rest::Nothing,
         };
         turn.buffers().write = bytes;
-        if rest.is_empty() && file.is_none() {
+        if left.is_empty() && unlogged.is_none() {
             return self.go_on(then, turn);
         }
         let until = turn.now() + self.timeout();
-        let sending = Sending { bytes: rest, sent: 0, file, unlogged, until };
+        let sending = Sending { bytes: left, sent: 0, rest, pacer, gone: 0, unlogged, until };
         Move::To(State::WritingResponse(Box::new(sending), then))
     }
 
@@ -127,27 +151,37 @@ impl WebConnection {
         then: Then,
         turn: &mut Turn<'_, ThreadState>,
     ) -> Move {
-        let left_before = sending.left();
+        let gone_before = sending.gone;
         let progress = self.send_some(&mut sending, turn);
-        if sending.left() < left_before {
+        if sending.gone > gone_before {
             sending.until = turn.now() + self.timeout();
         }
         let client = match progress {
             Ok(Progress::AllSent) => {
-                if let Some(unlogged) = &sending.unlogged {
-                    self.log_late(unlogged, 0, turn);
+                if let Some(mut unlogged) = sending.unlogged.take() {
+                    let body_bytes = sending.body_bytes_sent(&unlogged);
+                    if let Rest::Stream(stream) = &sending.rest {
+                        unlogged.note(stream.notes());
+                    }
+                    self.log_late(&unlogged, body_bytes, unlogged.after(), turn);
                 }
                 return self.go_on(then, turn);
             }
-            Ok(Progress::SocketIsFull) if turn.why() == Why::Expired => {
+            Ok(Progress::SocketIsFull) if turn.now() >= sending.until => {
                 return self.abandon(&sending, turn);
             }
             Ok(Progress::SocketIsFull | Progress::TurnIsOver) => Interest::WRITE,
-            Ok(Progress::WaitsForJob) => Interest::NONE,
+            Ok(Progress::WaitsForJob | Progress::IsPaced(_)) => Interest::NONE,
             Err(_) => return self.abandon(&sending, turn),
         };
-        // A job is sure to end; a client is not.
-        let deadline = if client.is_none() { Deadline::Never } else { Deadline::At(sending.until) };
+        let deadline = match progress {
+            Ok(Progress::IsPaced(then)) => {
+                sending.until = then + self.timeout(); // The client does not keep us waiting, we do.
+                Deadline::At(then)
+            }
+            Ok(Progress::WaitsForJob) => Deadline::Never, // A job is sure to end; a client is not.
+            _ => Deadline::At(sending.until),
+        };
         Move::Wait(
             State::WritingResponse(sending, then),
             Wait { phase: Phase::Response, client, deadline },
@@ -155,10 +189,10 @@ impl WebConnection {
     }
 
     /// The client has gone, or takes nothing any more, or the file has shrunk: there is no saving this answer.
-    fn abandon(&self, sending: &Sending, turn: &mut Turn<'_, ThreadState>) -> Move {
+    fn abandon(&mut self, sending: &Sending, turn: &mut Turn<'_, ThreadState>) -> Move {
         if let Some(unlogged) = &sending.unlogged {
-            let body_left = sending.left().min(unlogged.body_bytes);
-            self.log_late(unlogged, body_left, turn);
+            let body_bytes = sending.body_bytes_sent(unlogged);
+            self.log_late(unlogged, body_bytes, After::Aborted, turn);
         }
         Move::To(State::Gone)
     }
@@ -169,44 +203,67 @@ impl WebConnection {
         turn: &mut Turn<'_, ThreadState>,
     ) -> io::Result<Progress> {
         for _ in 0..CHUNKS_PER_TURN {
-            let more = if sending.file.is_some() { More::Yes } else { More::No };
-            sending.sent += self.send_pieces(&sending.bytes[sending.sent..], &[], more)?;
             if sending.sent < sending.bytes.len() {
-                return Ok(Progress::SocketIsFull);
+                let allowed = match sending.allowance(turn.now()) {
+                    Ok(allowed) => usize::try_from(allowed).unwrap_or(usize::MAX),
+                    Err(then) => return Ok(Progress::IsPaced(then)),
+                };
+                let unsent = &sending.bytes[sending.sent..];
+                let piece = &unsent[..unsent.len().min(allowed)];
+                let more = if sending.is_followed() { More::Yes } else { More::No };
+                let (sent, whole) = (self.send_pieces(piece, &[], more)?, piece.len());
+                sending.sent += sent;
+                sending.gone += sent as u64;
+                if sent < whole {
+                    return Ok(Progress::SocketIsFull);
+                }
+                if sending.sent < sending.bytes.len() {
+                    continue;
+                }
             }
             (sending.bytes, sending.sent) = (Vec::new(), 0);
-            let Some(file) = &mut sending.file else { return Ok(Progress::AllSent) };
-            if file.left.length == 0 {
-                sending.file = None;
-                continue;
-            }
-            match file.next_chunk(turn)? {
-                Next::Wait => return Ok(Progress::WaitsForJob),
-                Next::Memory(bytes) => sending.bytes = bytes,
-                Next::File(chunk) => match self.send_chunk(file, chunk) {
-                    Ok(()) => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        return Ok(Progress::SocketIsFull);
-                    }
-                    Err(error) => return Err(error),
+            let allowed = match (&sending.rest, sending.allowance(turn.now())) {
+                (Rest::Nothing, _) => return Ok(Progress::AllSent),
+                (Rest::File(file), _) if file.left.length == 0 => return Ok(Progress::AllSent),
+                (_, Ok(allowed)) => allowed,
+                (_, Err(then)) => return Ok(Progress::IsPaced(then)),
+            };
+            match &mut sending.rest {
+                Rest::Nothing => return Ok(Progress::AllSent),
+                Rest::Stream(stream) => match stream.next_piece(turn)? {
+                    Piece::Wait => return Ok(Progress::WaitsForJob),
+                    Piece::Bytes(bytes) => sending.bytes = bytes,
+                    Piece::End => return Ok(Progress::AllSent),
+                },
+                Rest::File(file) => match file.next_chunk(allowed, turn)? {
+                    Next::Wait => return Ok(Progress::WaitsForJob),
+                    Next::Memory(bytes) => sending.bytes = bytes,
+                    Next::File(chunk) => match self.send_chunk(file, chunk) {
+                        Ok(sent) => sending.gone += sent,
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            return Ok(Progress::SocketIsFull);
+                        }
+                        Err(error) => return Err(error),
+                    },
                 },
             }
         }
         Ok(if sending.is_done() { Progress::AllSent } else { Progress::TurnIsOver })
     }
 
-    fn send_chunk(&self, file: &mut FileBody, chunk: Span) -> io::Result<()> {
+    /// Sends what the socket takes of a chunk, and says how much that was.
+    fn send_chunk(&self, file: &mut FileBody, chunk: Span) -> io::Result<u64> {
         let mut offset = chunk.offset;
         let count = usize::try_from(chunk.length).unwrap_or(usize::MAX);
         match self.transport.socket().sendfile(file.fd.as_fd(), &mut offset, count) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()), // The file has shrunk.
             Ok(sent) => {
                 file.left = file.left.after(sent as u64);
-                Ok(())
+                Ok(sent as u64)
             }
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 file.by_sendfile = false; // Some file systems cannot: through memory, then.
-                Ok(())
+                Ok(0)
             }
             Err(error) => Err(error),
         }
@@ -224,8 +281,10 @@ enum Next {
 }
 
 impl FileBody {
-    fn next_chunk(&mut self, turn: &mut Turn<'_, ThreadState>) -> io::Result<Next> {
+    /// The next chunk, with sendfile no longer than `allowed`.
+    fn next_chunk(&mut self, allowed: u64, turn: &mut Turn<'_, ThreadState>) -> io::Result<Next> {
         let chunk = self.left.next_chunk();
+        let part = Span { length: chunk.length.min(allowed), ..chunk };
         if let Some(reading) = &self.reading {
             let Some(done) = reading.take() else { return Ok(Next::Wait) };
             self.reading = None;
@@ -239,12 +298,12 @@ impl FileBody {
         }
         let may_block = turn.local().access == Access::MayBlock;
         if self.by_sendfile && (may_block || chunk.offset < self.resident_to) {
-            return Ok(Next::File(chunk));
+            return Ok(Next::File(part));
         }
         match (self.by_sendfile, content::residency(self.fd.as_fd(), chunk)) {
             (true, Residency::Cached) => {
                 self.resident_to = chunk.offset + chunk.length;
-                Ok(Next::File(chunk))
+                Ok(Next::File(part))
             }
             (true, Residency::Cold) => Ok(self.read_by_job(chunk, true, turn)),
             (false, _) | (true, Residency::Unknown) => Ok(self.read_by_job(chunk, false, turn)),
@@ -269,13 +328,31 @@ impl FileBody {
 }
 
 impl Sending {
-    /// Bytes that have not gone yet.
-    fn left(&self) -> u64 {
-        let in_file = self.file.as_ref().map_or(0, |file| file.left.length);
-        (self.bytes.len() - self.sent) as u64 + in_file
+    /// How many bytes may leave now; or when it is worth asking again.
+    fn allowance(&self, now: Moment) -> Result<u64, Moment> {
+        self.pacer.as_ref().map_or(Ok(u64::MAX), |pacer| pacer.allowance(self.gone, now))
+    }
+
+    /// Whether something follows the bytes.
+    fn is_followed(&self) -> bool {
+        match &self.rest {
+            Rest::Nothing => false,
+            Rest::File(file) => file.left.length > 0,
+            Rest::Stream(stream) => !stream.has_ended(),
+        }
+    }
+
+    /// How much of the body has left. Of a stream that was cut, what frames its chunks counts as body.
+    fn body_bytes_sent(&self, unlogged: &Unlogged) -> u64 {
+        let unsent = (self.bytes.len() - self.sent) as u64;
+        match &self.rest {
+            Rest::Nothing => unlogged.body_bytes.saturating_sub(unsent),
+            Rest::File(file) => unlogged.body_bytes.saturating_sub(unsent + file.left.length),
+            Rest::Stream(stream) => stream.bytes_made().saturating_sub(unsent),
+        }
     }
 
     fn is_done(&self) -> bool {
-        self.left() == 0
+        self.sent == self.bytes.len() && !self.is_followed()
     }
 }

@@ -10,6 +10,7 @@
 //! - Whatever may block says so first: with [`Access::Inline`] the answer is `WouldBlock`, and the caller
 //!   asks again in a job with [`Access::MayBlock`].
 
+pub mod compress;
 pub mod content;
 pub mod listing;
 mod mounts;

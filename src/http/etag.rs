@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use crate::http::coding::Coding;
 use crate::http::field::{self, Values};
 
 /// The parts that `FileETag` chooses. None of them means no entity tag.
@@ -46,8 +47,8 @@ pub struct ETag {
 }
 
 /// `W/`, two quotes, three numbers of up to 16 digits, two dashes; the same numbers once more for a list of variants, and
-/// a semicolon.
-const ETAG_BYTES_MAX: usize = 2 + 2 + 2 * (3 * 16 + 2) + 1;
+/// a semicolon; the suffix of a coding.
+const ETAG_BYTES_MAX: usize = 2 + 2 + 2 * (3 * 16 + 2) + 1 + 5;
 
 impl ETag {
     /// The tag of a file as seen at `now_us`; `None` if `parts` are none.
@@ -87,6 +88,15 @@ impl ETag {
             tag.push(part);
         }
         tag
+    }
+
+    /// The tag of the same version in a coding: `"abc-gzip"`.
+    #[must_use]
+    pub fn with_suffix(mut self, coding: Coding) -> ETag {
+        self.length -= 1; // The quote at the end.
+        self.push(coding.tag_suffix().as_bytes());
+        self.push(b"\"");
+        self
     }
 
     /// The text for the `ETag` field, `W/` and quotes included.

@@ -16,6 +16,7 @@
 //!   is the model.
 
 pub mod body;
+pub mod coding;
 pub mod conditional;
 pub mod date;
 pub mod error_page;

@@ -8,12 +8,13 @@
 //! Content-Length: …
 //! Keep-Alive: …          finish: what becomes of the connection,
 //! Connection: …
+//! Transfer-Encoding: …
 //! Content-Type: …        and the type last
 //! ```
 //!
 //! - The head goes straight into the buffer that is sent.
-//! - The status line is always HTTP/1.1: it says what we are able to speak, not what the client
-//!   speaks.
+//! - The status line is HTTP/1.1 unless the configuration insists: it says what we are able to speak, not what the
+//!   client speaks.
 //! - A field that would break the head is refused, so nothing from a file name or a back end can
 //!   start a new line.
 //! - A head that is dropped before `finish` leaves no trace in the buffer.
@@ -31,6 +32,7 @@ use crate::http::status::Status;
 pub struct ResponseHead<'o> {
     out: &'o mut Vec<u8>,
     start: usize,
+    chunked: bool,
     finished: bool,
 }
 
@@ -59,7 +61,7 @@ impl<'o> ResponseHead<'o> {
         server: &str,
     ) -> Result<ResponseHead<'o>, InvalidField> {
         let start = out.len();
-        let mut head = ResponseHead { out, start, finished: false };
+        let mut head = ResponseHead { out, start, chunked: false, finished: false };
         head.push_number(b"HTTP/1.1 ", u64::from(status.code()));
         head.push(b" "); // The blank stays even if there is no phrase (RFC 9112 section 4).
         head.push(status.reason().as_bytes());
@@ -70,6 +72,16 @@ impl<'o> ResponseHead<'o> {
             head.field("Server", server.as_bytes())?;
         }
         Ok(head)
+    }
+
+    /// Makes it `HTTP/1.0` in the status line, for a client that cannot bear more.
+    pub fn speak_http10(&mut self) {
+        self.out[self.start..][..8].copy_from_slice(b"HTTP/1.0");
+    }
+
+    /// Says that the body comes in chunks.
+    pub fn chunked(&mut self) {
+        self.chunked = true;
     }
 
     /// Appends a field.
@@ -109,6 +121,9 @@ impl<'o> ResponseHead<'o> {
                 }
                 self.push(b"\r\nConnection: Keep-Alive\r\n");
             }
+        }
+        if self.chunked {
+            self.push(b"Transfer-Encoding: chunked\r\n");
         }
         if let Some(content_type) = content_type {
             self.field("Content-Type", content_type)?;
@@ -188,6 +203,21 @@ mod tests {
             None,
             "Keep-Alive: timeout=15\r\nConnection: Keep-Alive\r\n",
         );
+    }
+
+    #[test]
+    fn chunks_are_announced_and_a_weak_client_is_humoured() {
+        let mut out = Vec::new();
+        let mut head = begin(&mut out);
+        head.chunked();
+        head.finish(Fate::Close, Some(b"a/b")).unwrap();
+        let expected = "Connection: close\r\nTransfer-Encoding: chunked\r\nContent-Type: a/b\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), format!("{START}{expected}\r\n"));
+        let mut out = b"earlier".to_vec();
+        let mut head = begin(&mut out);
+        head.speak_http10();
+        head.finish(Fate::Close, None).unwrap();
+        assert!(out.starts_with(b"earlierHTTP/1.0 200 OK\r\n"));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use herdgate_conf::{Args, Directive, Overrides, Problem, Span, Word};
 use smallvec::SmallVec;
 
 use super::negotiation::{MAP_HANDLER, MAP_TYPE};
-use super::{DIRECTORY, EVERYWHERE, Module, SERVER};
+use super::{DIRECTORY, EVERYWHERE, Module, SERVER, filter};
 use crate::config::{DirSettings, ServerSettings};
 
 /// mod_mime's settings of the whole server.
@@ -432,6 +432,9 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
         overrides: Overrides::FILE_INFO,
         docs: "Filters that files with these extensions go through on their way to the client.",
         apply: |settings, args| {
+            if let Some(word) = args.peek() {
+                filter::named(word)?; // There is no such filter: say so at once.
+            }
             settings.mime.has_filters = true;
             add(args, settings, |known| &mut known.output_filters)
         },

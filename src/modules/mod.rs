@@ -24,16 +24,25 @@ pub mod authz_host;
 pub mod authz_owner;
 pub mod authz_user;
 pub mod autoindex;
+#[cfg(feature = "brotli")]
+pub mod brotli;
 mod change;
 pub mod core;
+pub mod deflate;
 pub mod dir;
 pub mod env;
+pub mod expires;
+pub mod filter;
+pub mod headers;
 pub mod log_config;
 pub mod logio;
 pub mod mime;
 pub mod mpm_common;
 pub mod negotiation;
+pub mod precompressed;
+pub mod ratelimit;
 pub mod remoteip;
+pub mod reqtimeout;
 pub mod rewrite;
 pub mod sections;
 pub mod setenvif;
@@ -41,6 +50,8 @@ pub mod status;
 pub mod unixd;
 pub mod userdir;
 pub mod vhost_alias;
+#[cfg(feature = "zstd")]
+pub mod zstd;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -78,10 +89,16 @@ pub const ALL: &[&Module] = &[
     &authz_owner::MODULE,
     &authz_user::MODULE,
     &autoindex::MODULE,
+    #[cfg(feature = "brotli")]
+    &brotli::MODULE,
     &core::MODULE,
+    &deflate::MODULE,
     &dir::MODULE,
     &env::MODULE,
     &HTTP,
+    &expires::MODULE,
+    &filter::MODULE,
+    &headers::MODULE,
     &log_config::MODULE,
     &logio::MODULE,
     &MACRO,
@@ -91,7 +108,10 @@ pub const ALL: &[&Module] = &[
     &mpm_common::PREFORK,
     &mpm_common::WORKER,
     &negotiation::MODULE,
+    &precompressed::MODULE,
+    &ratelimit::MODULE,
     &remoteip::MODULE,
+    &reqtimeout::MODULE,
     &rewrite::MODULE,
     &setenvif::MODULE,
     &SO,
@@ -101,6 +121,8 @@ pub const ALL: &[&Module] = &[
     &userdir::MODULE,
     &VERSION,
     &vhost_alias::MODULE,
+    #[cfg(feature = "zstd")]
+    &zstd::MODULE,
 ];
 
 /// What speaks HTTP, which Apache calls a module of its own.

@@ -151,7 +151,7 @@ impl Facts for Known<'_, '_> {
             "HTTP_PROXY_CONNECTION" => self.varying_field("Proxy-Connection"),
             "HTTP_REFERER" => self.varying_field("Referer"),
             "HTTP_USER_AGENT" => self.varying_field("User-Agent"),
-            "REQUEST_METHOD" => text(request.head.method().as_str()),
+            "REQUEST_METHOD" => text(request.method().as_str()),
             "REQUEST_SCHEME" => text(request.names().scheme),
             "REQUEST_URI" | "DOCUMENT_URI" => Some(place.path.clone()),
             "REQUEST_FILENAME" | "SCRIPT_FILENAME" => Some(place.file_or_path().to_vec()),

@@ -8,7 +8,8 @@ use herdgate_sys::file::{Stat, fstat};
 
 use super::{Refusal, Request, Stop};
 use crate::files::content::{self, SMALL_FILE_BYTES_MAX, Span};
-use crate::files::open::Opened;
+use crate::files::open::{self, OpenError, Opened};
+use crate::http::coding::{self, Coding};
 use crate::http::conditional::{self, Conditions, Validators, Verdict};
 use crate::http::date;
 use crate::http::etag::{ETag, FileFacts, FileTagParts};
@@ -34,9 +35,10 @@ const HANDLER: &str = "default-handler";
 impl Request<'_> {
     /// Answers with a file, or part of it, or the news that the client has it.
     pub(super) fn file(&mut self, opened: Opened) -> Result<Response, Stop> {
+        let (opened, coding) = self.precompressed(opened)?;
         let Opened { fd, mut stat } = opened;
         for _ in 0..MEASURED_TIMES_MAX {
-            let (mut response, span) = self.represent(&stat)?;
+            let (mut response, span) = self.represent(&stat, coding)?;
             if self.is_head() || span.length == 0 {
                 return Ok(response);
             }
@@ -68,22 +70,14 @@ impl Request<'_> {
     }
 
     /// The response to a request for a file that `stat` describes, its body still missing, and which bytes that is.
-    fn represent(&self, stat: &Stat) -> Result<(Response, Span), Stop> {
-        let facts = Facts::new(self, stat);
+    fn represent(&self, stat: &Stat, coding: Option<Coding>) -> Result<(Response, Span), Stop> {
+        let mut facts = Facts::new(self, stat);
+        let verdict = self.judge_conditions(&mut facts);
         let mut fields = facts.fields();
-        let media = self.media();
-        match self.judge_conditions(&facts) {
-            Verdict::Proceed => {}
-            Verdict::NotModified => {
-                let response = self.file_response(Status::NOT_MODIFIED, fields, None, None);
-                return Ok((response, NOTHING));
-            }
-            // As Apache's default handler: the file's head and no page.
-            Verdict::PreconditionFailed => {
-                let failed = Status::PRECONDITION_FAILED;
-                let response = self.file_response(failed, fields, media.content_type, Some(0));
-                return Ok((response, NOTHING));
-            }
+        let mut media = self.media();
+        if !self.place.settings.precompressed.codings().is_empty() && media.encodings.is_empty() {
+            fields.vary_by("Accept-Encoding");
+            media.encodings.extend(coding.map(Coding::name));
         }
         match media.encodings.as_slice() {
             [only] => {
@@ -96,6 +90,22 @@ impl Request<'_> {
         if !media.languages.is_empty() {
             fields.push("Content-Language", media.languages.join(",").as_bytes());
         }
+        match verdict {
+            Verdict::Proceed => {}
+            // Type and length are for whoever gives it the last touches, which end by dropping them.
+            Verdict::NotModified => {
+                let status = Status::NOT_MODIFIED;
+                let response =
+                    self.file_response(status, fields, media.content_type, Some(stat.size));
+                return Ok((response, NOTHING));
+            }
+            // As Apache's default handler: the file's head and no page.
+            Verdict::PreconditionFailed => {
+                let failed = Status::PRECONDITION_FAILED;
+                let response = self.file_response(failed, fields, media.content_type, Some(0));
+                return Ok((response, NOTHING));
+            }
+        }
         let mut status = Status::OK;
         let mut span = Span { offset: 0, length: stat.size };
         if let Some(part) = self.wanted_range(&facts)? {
@@ -105,9 +115,7 @@ impl Request<'_> {
             status = Status::PARTIAL_CONTENT;
             span = Span { offset: part.start, length: part.len() };
         }
-        // As Apache, a HEAD says nothing about a length of nothing.
-        let length = Some(span.length).filter(|length| *length > 0 || !self.is_head());
-        Ok((self.file_response(status, fields, media.content_type, length), span))
+        Ok((self.file_response(status, fields, media.content_type, Some(span.length)), span))
     }
 
     fn file_response(
@@ -186,13 +194,58 @@ impl Request<'_> {
         Ok(Response { handler: Some(negotiation::MAP_HANDLER), body, ..response })
     }
 
-    fn judge_conditions(&self, facts: &Facts) -> Verdict {
+    /// Judges the request's conditions. A coded form that the client may have has a tag of its own, and a condition that
+    /// names it is about that form: the facts then have that tag.
+    fn judge_conditions(&self, facts: &mut Facts) -> Verdict {
         if self.for_error {
             return Verdict::Proceed;
         }
         let conditions = Conditions::of(|known| self.fields.values(known));
         let (method, now) = (self.head.method(), self.now.secs);
-        conditional::evaluate(method, Status::OK, &facts.validators(), &conditions, now)
+        let judge = |facts: &Facts| {
+            conditional::evaluate(method, Status::OK, &facts.validators(), &conditions, now)
+        };
+        let verdict = judge(facts);
+        if conditions.if_none_match.is_absent() && conditions.if_match.is_absent() {
+            return verdict;
+        }
+        for coding in self.possible_codings() {
+            let tagged = Facts { etag: facts.etag.map(|tag| tag.with_suffix(coding)), ..*facts };
+            match (verdict, judge(&tagged)) {
+                (Verdict::Proceed, Verdict::NotModified) => {
+                    *facts = tagged;
+                    return Verdict::NotModified;
+                }
+                (
+                    Verdict::PreconditionFailed,
+                    better @ (Verdict::Proceed | Verdict::NotModified),
+                ) => {
+                    return better;
+                }
+                _ => {}
+            }
+        }
+        verdict
+    }
+
+    /// `Precompressed`: the file's neighbour in the coding that the client wants most, or else the file itself.
+    fn precompressed(&self, plain: Opened) -> Result<(Opened, Option<Coding>), Stop> {
+        let settings = &self.place.settings.precompressed;
+        if settings.codings().is_empty() || !self.media().encodings.is_empty() {
+            return Ok((plain, None));
+        }
+        let accept = self.fields.values(Known::AcceptEncoding);
+        let mut left = settings.codings().to_vec();
+        while let Some(best) = coding::choose(accept, left.iter().copied()) {
+            let coding = left.remove(best);
+            let name = [self.place.file(), coding.extension().as_bytes()].concat();
+            match open::open(&name, self.place.links(), self.access) {
+                Ok(neighbour) if !neighbour.is_folder() => return Ok((neighbour, Some(coding))),
+                Err(OpenError::WouldBlock) => return Err(Stop::WouldBlock),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok((plain, None))
     }
 
     /// The part that the client wants, if it wants one part. Several parts are answered with the whole, which RFC 9110

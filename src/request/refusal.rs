@@ -88,6 +88,9 @@ pub fn refuse(server: &Server, client: &Client, status: Status, notes: &str) -> 
         user: None,
         client_name: None,
         request_fields: None,
+        is_page: true,
+        pace: None,
+        notes: Env::default(),
     }
 }
 
@@ -179,14 +182,15 @@ impl Request<'_> {
     fn page(&self, refusal: &Refusal, page: Vec<u8>) -> Response {
         let content_type = Some(CONTENT_TYPE.into());
         let (status, fields) = (refusal.status, refusal.fields());
-        if status.is_bodyless() {
-            return self.response(status, fields, None, Body::Empty, None);
-        }
-        if self.is_head() {
-            return self.response(status, fields, content_type, Body::Empty, None);
-        }
-        let length = Some(page.len() as u64);
-        self.response(status, fields, content_type, Body::Memory(page), length)
+        let response = if status.is_bodyless() {
+            self.response(status, fields, None, Body::Empty, None)
+        } else if self.is_head() {
+            self.response(status, fields, content_type, Body::Empty, None)
+        } else {
+            let length = Some(page.len() as u64);
+            self.response(status, fields, content_type, Body::Memory(page), length)
+        };
+        Response { is_page: true, ..response }
     }
 
     /// The foot of a page that the server makes.
@@ -233,6 +237,9 @@ impl Request<'_> {
             user: None,
             client_name: None,
             request_fields: None,
+            is_page: false,
+            pace: None,
+            notes: Env::default(),
         }
     }
 }

@@ -120,13 +120,18 @@ struct Answer {
 
 impl Answer {
     fn new(response: Response) -> Answer {
-        let body = match &response.body {
+        let mut response = response;
+        let body = match &mut response.body {
             Body::Empty => Vec::new(),
             Body::Memory(bytes) => bytes.clone(),
             Body::Static(bytes) => bytes.to_vec(),
             Body::File { fd, span } => {
                 use std::os::fd::AsFd;
                 content::read(fd.as_fd(), *span, Access::MayBlock).unwrap()
+            }
+            Body::Stream(source) => {
+                let pieces = std::iter::from_fn(|| Some(source.next().unwrap()));
+                pieces.take_while(|piece| !piece.is_empty()).flatten().collect()
             }
         };
         Answer { body: String::from_utf8(body).unwrap(), response }

@@ -497,6 +497,16 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         },
     },
     Directive {
+        name: "SetOutputFilter",
+        syntax: "SetOutputFilter filter[;filter...]",
+        default: None,
+        contexts: EVERYWHERE,
+        overrides: Overrides::FILE_INFO,
+        docs: "Filters every response: DEFLATE, BROTLI_COMPRESS and ZSTD_COMPRESS compress, RATE_LIMIT slows down. None \
+               takes back what an outer section has set.",
+        apply: |settings, args| settings.filter.set_to(args.required()?),
+    },
+    Directive {
         name: "DefaultType",
         syntax: "DefaultType None",
         default: Some("None"),
