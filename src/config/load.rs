@@ -486,18 +486,38 @@ impl<'r> Loader<'r> {
         group: Group,
         surround: &Surround<'_>,
     ) -> authz_core::Node {
+        let children = self.requires(section, surround);
+        let name = format!("<{}>", section.line.name.text);
+        if let Err(message) = authz_core::check_children(group, &name, &children) {
+            self.error(&section.line.name, message);
+        }
+        authz_core::Node::Group(group, children)
+    }
+
+    /// What stands in such a container, or in a `<Limit>` within one.
+    fn requires(
+        &mut self,
+        section: &herdgate_conf::Section,
+        surround: &Surround<'_>,
+    ) -> Vec<authz_core::Node> {
         let mut settings = DirSettings::default();
         for child in &section.children {
             match child {
                 Node::Line(line) if line.is("Require") => {
                     self.line_of_section(line, &mut settings, surround);
                 }
-                Node::Section(inner) => match group_named(&inner.line) {
-                    Some(group) => {
+                Node::Section(inner) => match (group_named(&inner.line), methods_of(&inner.line)) {
+                    (Some(group), _) => {
                         let node = self.require_group(inner, group, surround);
                         settings.authz.push(node);
                     }
-                    None => self.not_in(&inner.line, &section.line),
+                    (None, Some(methods)) => {
+                        for node in self.requires(inner, surround) {
+                            let node = authz_core::Node::Limited(methods.clone(), Box::new(node));
+                            settings.authz.push(node);
+                        }
+                    }
+                    (None, None) => self.not_in(&inner.line, &section.line),
                 },
                 Node::Line(line) => {
                     if self.row(line).is_some() {
@@ -507,12 +527,7 @@ impl<'r> Loader<'r> {
                 }
             }
         }
-        let children = settings.authz.take();
-        let name = format!("<{}>", section.line.name.text);
-        if let Err(message) = authz_core::check_children(group, &name, &children) {
-            self.error(&section.line.name, message);
-        }
-        authz_core::Node::Group(group, children)
+        settings.authz.take()
     }
 
     /// What a section's opening line matches; `outer` is the section that it stands in.

@@ -635,6 +635,14 @@ fn require_trees_judge() {
         <RequireNone>\nRequire ip 10\n</RequireNone>\n</RequireAll>";
     granted(none, "10.0.0.1", false);
     granted(none, "11.0.0.1", true);
+    let limited = |limit: &str| {
+        format!(
+            "<RequireAll>\n<{limit}>\nRequire ip 11\n</Limit>\nRequire all granted\n</RequireAll>"
+        )
+    };
+    granted(&limited("Limit GET"), "10.0.0.1", false);
+    granted(&limited("Limit GET"), "11.0.0.1", true);
+    granted(&limited("Limit POST"), "10.0.0.1", true);
 }
 
 #[test]
@@ -644,6 +652,24 @@ fn require_trees_that_make_no_sense_are_errors() {
         &within("Require not ip 10"),
         "negative Require directive has no effect in <RequireAny> directive",
     );
+    check_error(
+        &within("<Limit POST>\nRequire not ip 10\n</Limit>"),
+        "negative Require directive has no effect in <RequireAny> directive",
+    );
+    check_error(&within("Deny from 10.1.2.300"), "Deny: The specified IP address is invalid.");
+    check_error(&within("Deny from 10/33"), "Deny: An IP address was expected");
+    check_error(&within("Order allow"), "Order: unknown order");
+    check_error(&within("Allow all"), "Allow: allow and deny must be followed by 'from'");
+    check_error(&within("AuthType Digest"), "AuthType Digest is not supported");
+    check_error(
+        &within("AuthBasicProvider ldap"),
+        "AuthBasicProvider: the Authn provider ldap is not supported",
+    );
+    check_error(
+        &within("AuthBasicUseDigestAlgorithm MD5"),
+        "AuthBasicUseDigestAlgorithm: passwords for digest authentication are not supported",
+    );
+    check_error(&within("AllowMethods FOO"), "AllowMethods: Invalid Method 'FOO'");
     check_error(
         &within("<RequireAll>\nRequire not ip 10\n</RequireAll>"),
         "<RequireAll> directive contains only negative authorization directives",

@@ -270,6 +270,14 @@ fn origin(word: &Word) -> Result<Origin, Problem> {
     match Network::of_text(text) {
         Some(network) => Ok(Origin::Network(network)),
         None if text.contains('/') => Err(Problem::at(word, "An IP address was expected")),
+        None if looks_like_address(text) => {
+            Err(Problem::at(word, "The specified IP address is invalid."))
+        }
         None => Ok(Origin::Host(text.to_owned())),
     }
+}
+
+/// No name is made of digits and dots alone, and none has a colon.
+fn looks_like_address(text: &str) -> bool {
+    text.contains(':') || text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }

@@ -218,7 +218,15 @@ impl Node {
 
     /// Whether it can fail and never grant.
     fn is_negative(&self) -> bool {
-        matches!(self, Node::Not(_) | Node::Group(Group::None, _))
+        matches!(self.unlimited(), Node::Not(_) | Node::Group(Group::None, _))
+    }
+
+    /// What stands in all the `<Limit>`s around it.
+    fn unlimited(&self) -> &Node {
+        match self {
+            Node::Limited(_, node) => node.unlimited(),
+            other => other,
+        }
     }
 }
 
@@ -255,7 +263,8 @@ pub(crate) fn check_children(group: Group, name: &str, children: &[Node]) -> Res
     if children.is_empty() {
         return Err(format!("{name} directive contains no authorization directives"));
     }
-    if group != Group::All && children.iter().any(|child| matches!(child, Node::Not(_))) {
+    if group != Group::All && children.iter().any(|child| matches!(child.unlimited(), Node::Not(_)))
+    {
         return Err(format!("negative Require directive has no effect in {name} directive"));
     }
     if group != Group::All && children.iter().any(Node::is_negative) {
