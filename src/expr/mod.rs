@@ -21,6 +21,7 @@ use std::net::IpAddr;
 
 use herdgate_sys::file::Stat;
 
+use crate::http::escape;
 use crate::modules::authz_host::Network;
 use crate::regex::Regex;
 
@@ -221,6 +222,27 @@ impl Text {
     /// `WouldBlock`: a job has to find out.
     pub fn evaluate(&self, facts: &dyn Facts, groups: &Groups) -> io::Result<Vec<u8>> {
         evaluate::word(&self.word, facts, groups)
+    }
+
+    /// What it comes to within HTML: as written, and what was filled in is text, not markup.
+    ///
+    /// # Errors
+    /// `WouldBlock`: a job has to find out.
+    pub fn evaluate_as_html(&self, facts: &dyn Facts, groups: &Groups) -> io::Result<Vec<u8>> {
+        let mut html = Vec::new();
+        let parts = match &self.word {
+            Word::Joined(parts) => parts.as_slice(),
+            word => std::slice::from_ref(word),
+        };
+        for part in parts {
+            match part {
+                Word::Literal(literal) => html.extend_from_slice(literal),
+                Word::Variable(_) | Word::Group(_) | Word::Call(..) | Word::Joined(_) => {
+                    escape::push_html(&mut html, &evaluate::word(part, facts, groups)?);
+                }
+            }
+        }
+        Ok(html)
     }
 }
 

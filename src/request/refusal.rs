@@ -1,9 +1,11 @@
 //! What is said instead of content: an `ErrorDocument`, or the built-in page.
 
+use std::io;
 use std::sync::Arc;
 
 use super::{Client, Env, Names, Place, Request, Server, Stop};
 use crate::config::{DirSettings, Host};
+use crate::expr::{Facts, Groups, Text};
 use crate::http::error_page::{Answerer, CONTENT_TYPE, ErrorPage, Signature};
 use crate::http::field::{Known, is_value};
 use crate::http::head::Head;
@@ -126,40 +128,60 @@ impl Request<'_> {
             }
             Some(ErrorDocument::Text(text)) => {
                 self.trace_refusal(status, format_args!("ErrorDocument's text"));
-                Ok(self.page(&refusal, text.clone().into_bytes()))
+                let text = self.filled(text, Text::evaluate_as_html)?;
+                Ok(self.page(&refusal, text))
             }
             Some(ErrorDocument::Url(url)) => {
+                let url = self.filled(url, Text::evaluate)?;
+                if url.iter().any(u8::is_ascii_control) {
+                    return Ok(self.built_in(&refusal, None)); // It would break the head.
+                }
                 self.trace_refusal(
                     status,
-                    format_args!("ErrorDocument's redirect to {}", Quoted(url.as_bytes())),
+                    format_args!("ErrorDocument's redirect to {}", Quoted(&url)),
                 );
-                let elsewhere = Refusal::new(Status::FOUND).with("Location", url.as_bytes());
+                let elsewhere = Refusal::new(Status::FOUND).with("Location", &url);
                 Ok(self.built_in(&elsewhere, None))
             }
             Some(ErrorDocument::Path(path)) => {
-                self.trace_refusal(
-                    status,
-                    format_args!("ErrorDocument {}", Quoted(path.as_bytes())),
-                );
-                self.document(refusal, path)
+                let path = self.filled(path, Text::evaluate)?;
+                self.trace_refusal(status, format_args!("ErrorDocument {}", Quoted(&path)));
+                self.document(refusal, &path)
             }
+        }
+    }
+
+    /// What `ErrorDocument` says, with its variables filled in.
+    fn filled(
+        &self,
+        document: &str,
+        evaluate: fn(&Text, &dyn Facts, &Groups) -> io::Result<Vec<u8>>,
+    ) -> Result<Vec<u8>, Stop> {
+        match Text::parse(document) {
+            Ok(text) if document.contains("%{") => {
+                evaluate(&text, &self.known(), &Groups::new()).map_err(|_| Stop::WouldBlock)
+            }
+            Ok(_) | Err(_) => Ok(document.as_bytes().to_vec()),
         }
     }
 
     /// `ErrorDocument /path`: what a GET of that path gives, under the status of the refusal. If that is refused itself,
     /// the built-in page tells both.
-    fn document(&mut self, refusal: Refusal, path: &str) -> Result<Response, Stop> {
+    fn document(&mut self, refusal: Refusal, path: &[u8]) -> Result<Response, Stop> {
         let asked = Place::unknown(&self.place.path, Arc::clone(&self.place.settings));
         let asked = std::mem::replace(&mut self.place, asked);
         self.for_error = true;
         // As Apache: who was refused by these settings is not asked again for the page that says so.
         self.granted = Some(Arc::clone(&asked.settings));
-        self.query = None;
+        let (path, query) = match memchr::memchr(b'?', path) {
+            Some(mark) => (&path[..mark], Some(path[mark + 1..].to_vec().into())),
+            None => (path, None),
+        };
+        self.query = query;
         self.env = std::mem::take(&mut self.env).redirected();
         self.env.set("REDIRECT_STATUS", refusal.status.code().to_string());
         self.env.set("REDIRECT_URL", self.redirect_url(&asked.path));
-        let path = path.split_once('?').map_or(path, |(path, _)| path);
-        match self.normalise(path.as_bytes()).and_then(|path| self.run(path)) {
+        match self.normalise(path).and_then(|path| self.run(path)) {
             Ok(mut response) => {
                 response.status = refusal.status;
                 response.fields.extend(refusal.fields());

@@ -11,6 +11,7 @@ use super::log_level::LogLevels;
 use super::options::{self, Options};
 use super::overrides::{self, AllowOverride, Permit};
 use crate::config::DirSettings;
+use crate::expr::Text;
 use crate::http::range::RangeLimits;
 use crate::modules::change::Change;
 use crate::modules::{DIRECTORY, EVERYWHERE, HOST_AND_SECTION};
@@ -95,7 +96,7 @@ pub enum Signature {
 pub enum ErrorDocument {
     /// The built-in page, whatever outer sections said.
     Default,
-    /// This text, as HTML.
+    /// This text, as HTML. Variables in it, as in the other two: [`crate::expr::Text`].
     Text(String),
     /// What a request for this path would give; it begins with a slash.
     Path(String),
@@ -454,7 +455,8 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         contexts: EVERYWHERE,
         overrides: Overrides::FILE_INFO,
         docs: "What an error is answered with: a path of this server (it begins with a slash), a \
-               URL to redirect to, a text in quotes, or `default` for the built-in page.",
+               URL to redirect to, a text in quotes, or `default` for the built-in page. Variables such as \
+               `%{REQUEST_URI}` are filled in, and escaped in a text.",
         apply: |settings, args| {
             let status = error_status(args)?;
             let document = error_document(args, status)?;
@@ -684,6 +686,9 @@ fn error_status(args: &mut Args<'_>) -> Result<u16, Problem> {
 fn error_document(args: &mut Args<'_>, status: u16) -> Result<Option<ErrorDocument>, Problem> {
     let word = args.required()?;
     let text = word.text.as_str();
+    if text.contains("%{") {
+        Text::parse(text).map_err(|error| Problem::at(word, error))?;
+    }
     if text.starts_with('/') {
         return Ok(Some(ErrorDocument::Path(text.to_string())));
     }
