@@ -394,6 +394,7 @@ fn add_to(fields: &mut Fields, name: &'static str, separator: &[u8], more: &[u8]
     match fields.get(name).map(<[u8]>::to_vec) {
         Some(known) if known == more || more.is_empty() => {}
         Some(known) => fields.set(name, &[&known, separator, more].concat()),
+        None if more.is_empty() => {}
         None => fields.push(name, more),
     }
 }

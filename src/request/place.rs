@@ -382,7 +382,8 @@ impl Request<'_> {
                      folder is executable: {error}",
                     Quoted(&file)
                 ));
-                Refusal::stop(Status::FORBIDDEN)
+                let why = "Server unable to read htaccess file, denying access to be safe";
+                Stop::Refused(Refusal::new(Status::FORBIDDEN).noting(why))
             }
             Spoilt::Broken(message) => {
                 self.log(Level::Alert, "core").say(format_args!("{}", Quoted(message.as_bytes())));

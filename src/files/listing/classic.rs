@@ -108,7 +108,10 @@ impl Drawing<'_> {
     fn postamble(&mut self) {
         self.listing.foot.push_content(self.page);
         if self.listing.foot == Frame::Own {
-            self.page.extend_from_slice(self.listing.signature);
+            // The listing ends in a line of its own, if in any.
+            let signature = self.listing.signature;
+            let signature = signature.strip_prefix(b"<hr>\n").unwrap_or(signature);
+            self.page.extend_from_slice(signature);
         }
         if !matches!(self.listing.foot, Frame::WholeHtml(_)) {
             self.push("</body></html>\n");
