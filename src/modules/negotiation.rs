@@ -128,7 +128,8 @@ pub(crate) fn type_map(request: &mut Request<'_>) -> Result<Response, Stop> {
         return Err(Refusal::stop(Status::NOT_FOUND));
     };
     let settings = Arc::clone(&request.place.settings);
-    let map = read_map(request, &request.place.file().to_vec())?;
+    let file = request.place.file().to_vec();
+    let map = read_map(request, &file)?;
     request.list_tag = request.tag_of(&found.stat);
     let variants = measured(request, &map)?;
     let policy = policy(request, &settings, false);

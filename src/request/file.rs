@@ -131,14 +131,8 @@ impl Request<'_> {
     }
 
     fn media(&self) -> Media<'_> {
-        let settings = &self.place.settings;
         let types = &self.server.config.server.types;
-        if settings.mime.use_path_info() && !self.place.path_info().is_empty() {
-            let name = [self.place.file(), self.place.path_info()].concat();
-            let name = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-            return mime::describe(settings, types, name);
-        }
-        mime::describe(settings, types, self.place.file_name())
+        mime::describe(&self.place.settings, types, &self.place.name_for_types())
     }
 
     /// The version of a folder's contents.
@@ -184,7 +178,9 @@ impl Request<'_> {
                 let mut value = Vec::with_capacity(48);
                 range::push_content_range(&mut value, part, facts.size);
                 fields.push("Content-Range", &value);
-                let part = body.into_iter().skip(part.start as usize).take(part.len() as usize);
+                // A part lies within the whole, which is in memory.
+                let place = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+                let part = body.into_iter().skip(place(part.start)).take(place(part.len()));
                 (Status::PARTIAL_CONTENT, part.collect())
             }
         };

@@ -40,7 +40,7 @@ pub(super) fn name<'r>(request: &'r Request<'_>) -> Option<&'r str> {
             return None; // Nearly always, and the name need not be looked at.
         }
         let types = &request.server.config.server.types;
-        mime::describe_plainly(settings, types, request.place.file_name()).handler()
+        mime::describe_plainly(settings, types, &request.place.name_for_types()).handler()
     };
     settings.core.handler().or_else(by_extension)
 }

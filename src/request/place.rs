@@ -1,5 +1,6 @@
 //! Where a request leads: its path in one spelling, the file that this is mapped to, and what holds there.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -50,6 +51,15 @@ impl Place {
     /// The last component of the file's name.
     pub(crate) fn file_name(&self) -> &[u8] {
         last_component(self.file())
+    }
+
+    /// The name whose extensions describe the file: the file's own, or, with ModMimeUsePathInfo, the last of the path.
+    pub(crate) fn name_for_types(&self) -> Cow<'_, [u8]> {
+        if !self.settings.mime.use_path_info() || self.path_info.is_empty() {
+            return Cow::Borrowed(self.file_name());
+        }
+        let whole = [self.file(), &self.path_info].concat();
+        Cow::Owned(last_component(&whole).to_vec())
     }
 
     /// `PATH_INFO`: what the path says behind the file; begins with a slash if it is not empty.
@@ -283,6 +293,7 @@ impl Request<'_> {
         let place = Place::unknown(b"", Arc::clone(&self.place.settings));
         let place = std::mem::replace(&mut self.place, place);
         self.place = self.decided(place)?;
+        self.granted = None; // The file's name and the path info may decide who may.
         self.check_access()
     }
 

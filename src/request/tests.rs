@@ -647,4 +647,6 @@ fn variables_are_set_by_what_a_request_looks_like() {
     assert_eq!(env("/page.html"), "kind=html robot=yes brow=1 here=example.org late=1");
 }
 
+mod listings;
+mod negotiation;
 mod trace;

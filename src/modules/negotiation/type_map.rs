@@ -190,25 +190,31 @@ impl<'t> Lines<'t> {
             return Line::Empty;
         }
         let mut line = first.to_vec();
-        let begins_body = first.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"body:"));
-        while !begins_body {
+        // A form that stands in the map begins on the next line.
+        if !first.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"body:")) {
+            self.continue_line(&mut line);
+        }
+        Line::Field(line)
+    }
+
+    fn continue_line(&mut self, line: &mut Vec<u8>) {
+        loop {
             let before = self.at;
             match self.physical() {
                 Some(comment) if comment.starts_with(b"#") => {}
                 Some(more) if more.starts_with(b" ") || more.starts_with(b"\t") => {
                     if is_empty(more) {
                         self.at = before;
-                        break;
+                        return;
                     }
                     line.extend_from_slice(more.trim_ascii_start());
                 }
                 _ => {
                     self.at = before;
-                    break;
+                    return;
                 }
             }
         }
-        Line::Field(line)
     }
 
     /// One line with its end; `None` at the end of the file.
