@@ -152,8 +152,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 
 /// Among the fixups, the last: `AuthBasicFake`.
 pub(crate) fn fixups(request: &mut Request<'_>) -> Result<(), Stop> {
-    let settings = std::sync::Arc::clone(&request.place.settings);
-    let Some(Some(fake)) = &settings.auth_basic.fake else { return Ok(()) };
+    let Some(Some(fake)) = &request.place.settings.auth_basic.fake else { return Ok(()) };
     let evaluate =
         |text: &Text| text.evaluate(&request.known(), &Groups::new()).map_err(|_| Stop::WouldBlock);
     let (user, password) = (evaluate(&fake.user)?, evaluate(&fake.password)?);

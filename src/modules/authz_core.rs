@@ -225,7 +225,7 @@ impl Node {
     fn unlimited(&self) -> &Node {
         match self {
             Node::Limited(_, node) => node.unlimited(),
-            other => other,
+            Node::Rule(_) | Node::Not(_) | Node::Group(..) => self,
         }
     }
 }

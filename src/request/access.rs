@@ -59,17 +59,21 @@ impl Request<'_> {
     }
 
     /// Whether the client may have what another place holds. Nothing is said about it.
-    pub(super) fn grants(&mut self, place: Place) -> bool {
+    pub(super) fn grants(&mut self, place: Place) -> Result<bool, Stop> {
         let said = self.troubles.borrow().len();
         let listener = self.listener.take();
         let before = (self.user.clone(), self.auth_type, self.granted.clone());
         let here = std::mem::replace(&mut self.place, place);
-        let granted = self.check_access().is_ok();
+        let outcome = self.check_access();
         self.place = here;
         (self.user, self.auth_type, self.granted) = before;
         self.listener = listener;
         self.troubles.borrow_mut().truncate(said);
-        granted
+        match outcome {
+            Ok(()) => Ok(true),
+            Err(Stop::WouldBlock) => Err(Stop::WouldBlock),
+            Err(Stop::Refused(_) | Stop::Elsewhere(_)) => Ok(false),
+        }
     }
 
     fn check_origin_and_user(&mut self) -> Result<(), Stop> {

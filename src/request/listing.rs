@@ -114,7 +114,7 @@ impl Request<'_> {
             let slash: &[u8] = if entry.is_folder { b"/" } else { b"" };
             let place = self.locate_normal([&url, entry.name.as_slice(), slash].concat());
             let Ok(place) = place else { continue };
-            if !place.is_visible() || !(shows_forbidden || self.grants(place.clone())) {
+            if !place.is_visible() || !(shows_forbidden || self.grants(place.clone())?) {
                 continue;
             }
             if view.options.contains(IndexOptions::FANCY) {

@@ -342,7 +342,7 @@ impl Request<'_> {
             Err(_) => return Ok(seen),
         };
         seen.is_folder = stat.kind == Kind::Dir;
-        if !seen.is_folder && there.is_visible() && self.grants(there.clone()) {
+        if !seen.is_folder && there.is_visible() && self.grants(there.clone())? {
             seen.file = Some(stat);
         }
         Ok(seen)

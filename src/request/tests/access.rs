@@ -295,6 +295,16 @@ fn a_listing_shows_what_its_reader_may_have() {
 }
 
 #[test]
+fn a_variant_may_need_a_password() {
+    let site = site_with(&format!(
+        "<Directory />\nOptions MultiViews\n</Directory>\n\
+         <Files index.html>\n{BASIC}Require user carol\n</Files>"
+    ));
+    let index = site.get_as("/docs/index", "carol", "secret");
+    assert_eq!((index.status(), index.body.as_str()), (200, "<p>docs"));
+}
+
+#[test]
 fn owners_may_have_their_files() {
     let owner = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name;
     let group = nix::unistd::Group::from_gid(nix::unistd::getegid()).unwrap().unwrap().name;
