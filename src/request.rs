@@ -56,7 +56,7 @@ use crate::log::error::Entry;
 use crate::log::{Level, Logs, Moment, Quoted};
 use crate::modules::core::{AcceptPathInfo, Tokens};
 use crate::modules::{
-    alias, auth_basic, env, expires, headers, negotiation, remoteip, rewrite, setenvif,
+    alias, auth_basic, env, expires, headers, negotiation, remoteip, rewrite, setenvif, unique_id,
 };
 use crate::password::Verified;
 use crate::response::{Fields, Response};
@@ -90,14 +90,17 @@ pub struct Server {
     pub client_names: ClientNames,
     /// What all workers do; a process learns of it when it begins to serve.
     pub scoreboard: OnceLock<Scoreboard>,
+    /// Names for requests.
+    pub(crate) unique_ids: unique_id::Names,
 }
 
 impl Server {
     /// A server that answers as `config` says and tells `logs` what goes wrong.
     pub fn new(config: Arc<Config>, logs: Logs) -> Server {
         let banner = banner(config.server.tokens);
-        let (verified, client_names, scoreboard) = Default::default();
-        Server { config, logs, banner, verified, client_names, scoreboard }
+        let (verified, client_names) = Default::default();
+        let (scoreboard, unique_ids) = Default::default();
+        Server { config, logs, banner, verified, client_names, scoreboard, unique_ids }
     }
 }
 
@@ -332,6 +335,7 @@ impl<'r> Request<'r> {
         self.place.path.clone_from(&path);
         self.trace_host();
         remoteip::post_read_request(self);
+        unique_id::post_read_request(self);
         self.name_client()?;
         headers::post_read_request(self)?;
         setenvif::post_read_request(self)?;

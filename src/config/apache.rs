@@ -114,7 +114,7 @@ const ADVICE: &[(&str, &str)] = &[
         "Herdgate sends files as they are: do this when the site is built",
     ),
     (
-        "log_forensic log_debug logio_ttfb usertrack unique_id",
+        "log_forensic log_debug logio_ttfb usertrack",
         "take these lines out; CustomLog can tell most of it",
     ),
 ];

@@ -175,7 +175,8 @@ impl Htaccess {
     }
 
     fn read(&self, path: &Path, text: &[u8], report: &mut Report) {
-        let mut modules = Modules { model: Some(self.model), refused: self.refused.clone() };
+        let (model, refused) = (Some(self.model), self.refused.clone());
+        let mut modules = Modules { model, refused, ..Modules::default() };
         let name = path.to_string_lossy();
         let reading = herdgate_conf::read_htaccess(&name, text, self.start.clone(), &mut modules);
         let folder = path.parent().unwrap_or(Path::new("/"));

@@ -298,6 +298,7 @@ fn freeze_server<'d>(
         group: settings.unixd.group().and_then(|(name, span)| group(name, span, found)),
         tokens: settings.core.tokens(),
         extended_status: settings.status.extended(),
+        unique_ids: settings.unique_ids,
         see_request_tail: settings.core.see_request_tail(),
         proxy_protocol: false, // Until the hosts are known.
         types: types(settings, found),

@@ -27,7 +27,7 @@ use super::{DirSettings, HostSettings, ServerSettings, Source};
 use crate::expr::Condition;
 use crate::modules::authz_core::{self, Group, Methods};
 use crate::modules::core::Permit;
-use crate::modules::{Module, Row, sections};
+use crate::modules::{Module, Row, sections, unique_id};
 use crate::regex::{Case, Regex};
 use crate::route::ifs::IfChain;
 use crate::route::sections::{DirectoryPath, Matcher, Section};
@@ -79,11 +79,15 @@ pub(super) fn load(source: &Source) -> Draft {
     let model = modules.model.unwrap_or(Model::Event);
     let mut outline = Outline::new(&reading.tree, &reading.sources);
     outline.add_setting("LoadModule", &format!("mpm_{model}_module"));
+    if modules.unique_ids {
+        outline.add_setting("LoadModule", unique_id::NAME);
+    }
     outline.add_setting("ServerRoot", &root.to_string_lossy());
     outline.add_setting("DefaultRuntimeDir", &runtime_dir.to_string_lossy());
     let server = ServerSettings {
         runtime_dir: root.join(runtime_dir),
         runtime_dir_is_written,
+        unique_ids: modules.unique_ids,
         root: root.clone(),
         ..ServerSettings::default()
     };
@@ -155,6 +159,8 @@ pub(super) struct Modules {
     /// Identifiers of modules that a LoadModule line asks for in vain. They count as loaded, so that one run shows
     /// what else depends on them.
     pub(super) refused: Vec<String>,
+    /// A LoadModule line asks for mod_unique_id: here it is more than a word.
+    pub(super) unique_ids: bool,
 }
 
 impl Surroundings for Modules {
@@ -170,6 +176,7 @@ impl Surroundings for Modules {
             self.refused.push(name.to_string());
             return Err(not_a_module(name));
         }
+        self.unique_ids |= name == unique_id::NAME;
         let Some(model) = Model::of_module(name) else { return Ok(()) };
         if let Some(other) = self.model.filter(|other| *other != model) {
             return Err(Problem::new("LoadModule: More than one MPM loaded")

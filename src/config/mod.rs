@@ -97,6 +97,8 @@ pub struct Server {
     pub tokens: Tokens,
     /// `ExtendedStatus`
     pub extended_status: bool,
+    /// Each request gets a name: mod_unique_id is loaded.
+    pub unique_ids: bool,
     /// `SeeRequestTail`
     pub see_request_tail: bool,
     /// Some host has `RemoteIPProxyProtocol On`.

@@ -20,7 +20,7 @@ use crate::modules::brotli;
 use crate::modules::zstd;
 use crate::modules::{
     access_compat, alias, allowmethods, auth_basic, authn_core, authn_file, authz_core,
-    authz_groupfile, autoindex, core, deflate, dir, env, expires, filter, headers, log_config,
+    authz_groupfile, autoindex, core, deflate, dir, env, expires, filter, headers, info, log_config,
     mime, mpm_common, negotiation, precompressed, remoteip, reqtimeout, rewrite, setenvif, status,
     unixd, userdir, vhost_alias,
 };
@@ -35,6 +35,8 @@ pub struct ServerSettings {
     pub runtime_dir: PathBuf,
     /// Somebody has written it.
     pub runtime_dir_is_written: bool,
+    /// Each request gets a name: a LoadModule line asks for mod_unique_id.
+    pub unique_ids: bool,
     /// core
     pub core: core::Server,
     /// mod_log_config
@@ -59,6 +61,8 @@ pub struct HostSettings {
     /// mod_brotli
     #[cfg(feature = "brotli")]
     pub brotli: brotli::Brotli,
+    /// mod_info
+    pub info: info::Info,
     /// mod_log_config
     pub log: log_config::Host,
     /// mod_remoteip
@@ -131,6 +135,7 @@ impl HostSettings {
             deflate: outer.deflate.merge(&inner.deflate),
             #[cfg(feature = "brotli")]
             brotli: outer.brotli.merge(&inner.brotli),
+            info: outer.info.merge(&inner.info),
             log: outer.log.merge(&inner.log),
             remoteip: outer.remoteip.merge(&inner.remoteip),
             negotiation: outer.negotiation.merge(&inner.negotiation),

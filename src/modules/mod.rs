@@ -34,6 +34,7 @@ pub mod env;
 pub mod expires;
 pub mod filter;
 pub mod headers;
+pub mod info;
 pub mod log_config;
 pub mod logio;
 pub mod mime;
@@ -47,6 +48,7 @@ pub mod rewrite;
 pub mod sections;
 pub mod setenvif;
 pub mod status;
+pub mod unique_id;
 pub mod unixd;
 pub mod userdir;
 pub mod vhost_alias;
@@ -95,6 +97,7 @@ pub const ALL: &[&Module] = &[
     &deflate::MODULE,
     &dir::MODULE,
     &env::MODULE,
+    &info::MODULE,
     &HTTP,
     &expires::MODULE,
     &filter::MODULE,
@@ -116,6 +119,7 @@ pub const ALL: &[&Module] = &[
     &setenvif::MODULE,
     &SO,
     &status::MODULE,
+    &unique_id::MODULE,
     &SYSTEMD,
     &unixd::MODULE,
     &userdir::MODULE,

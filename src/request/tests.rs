@@ -650,3 +650,4 @@ fn variables_are_set_by_what_a_request_looks_like() {
 mod listings;
 mod negotiation;
 mod trace;
+mod unique_id;

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::modules::unique_id;
+
 /// Variables in the order in which they were set first. Names are told apart by case, as Apache does.
 #[derive(Clone, Debug, Default)]
 pub struct Env {
@@ -33,10 +35,15 @@ impl Env {
         self.list.iter().map(|(name, value)| (name.as_ref(), value.as_slice()))
     }
 
-    /// After an internal redirect every variable is called REDIRECT_NAME, as in Apache.
+    /// After an internal redirect every variable is called REDIRECT_NAME, as in Apache. The request's own name stays.
     pub(crate) fn redirected(self) -> Env {
+        let unique_id = self.get(unique_id::VARIABLE).map(<[u8]>::to_vec);
         let renamed = |(name, value)| (Cow::Owned(format!("REDIRECT_{name}")), value);
-        Env { list: self.list.into_iter().map(renamed).collect() }
+        let mut env = Env { list: self.list.into_iter().map(renamed).collect() };
+        if let Some(value) = unique_id {
+            env.set(unique_id::VARIABLE, value);
+        }
+        env
     }
 }
 
