@@ -60,7 +60,37 @@ enum What<'o> {
     Reordered,
 }
 
+/// One line of a configuration, or the line that opens a section.
+#[derive(Debug, Clone)]
+pub struct Line<'o> {
+    /// Where it stands.
+    pub file: &'o str,
+    /// Counted from 1.
+    pub number: usize,
+    /// In how many sections.
+    pub depth: usize,
+    /// As written, without brackets.
+    pub name: &'o str,
+    /// Its arguments.
+    pub words: &'o [String],
+    /// It opens a section.
+    pub is_section: bool,
+}
+
 impl Outline {
+    /// Every line that stands somewhere, in the order of reading.
+    pub fn lines(&self) -> Vec<Line<'_>> {
+        let mut lines = Vec::new();
+        push_lines(&self.items, 0, &mut lines);
+        lines
+    }
+
+    /// The names of the files that lines stand in, those of the command line left out.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        let places = self.items.iter().filter_map(|item| item.place.0.as_ref());
+        places.map(|(file, _)| file.as_ref()).filter(|file| !file.starts_with('-'))
+    }
+
     /// The outline of what was read.
     pub(super) fn new(tree: &Tree, sources: &Sources) -> Self {
         Self { items: items(&tree.nodes, sources, &mut FileNames::default()) }
@@ -77,6 +107,16 @@ impl Outline {
         let mut changes = Vec::new();
         compare(&self.items, &new.items, &mut Vec::new(), &mut changes);
         changes
+    }
+}
+
+fn push_lines<'o>(items: &'o [Item], depth: usize, lines: &mut Vec<Line<'o>>) {
+    for item in items {
+        if let Some((file, number)) = &item.place.0 {
+            let (name, words, is_section) = (&item.name, &item.words, item.content.is_some());
+            lines.push(Line { file, number: *number, depth, name, words, is_section });
+        }
+        push_lines(item.content.as_deref().unwrap_or_default(), depth + 1, lines);
     }
 }
 

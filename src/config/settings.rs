@@ -20,9 +20,9 @@ use crate::modules::brotli;
 use crate::modules::zstd;
 use crate::modules::{
     access_compat, alias, allowmethods, auth_basic, authn_core, authn_file, authz_core,
-    authz_groupfile, autoindex, core, deflate, dir, env, expires, filter, headers, info, log_config,
-    mime, mpm_common, negotiation, precompressed, remoteip, reqtimeout, rewrite, setenvif, status,
-    unixd, userdir, vhost_alias,
+    authz_groupfile, autoindex, core, deflate, dir, env, expires, filter, headers, info,
+    log_config, mime, mpm_common, negotiation, precompressed, remoteip, reqtimeout, rewrite,
+    setenvif, status, unixd, userdir, vhost_alias,
 };
 use crate::route::ifs::IfChain;
 

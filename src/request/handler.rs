@@ -2,7 +2,7 @@
 
 use super::{Request, Stop};
 use crate::log::Quoted;
-use crate::modules::{mime, negotiation, status};
+use crate::modules::{info, mime, negotiation, status};
 use crate::response::Response;
 
 /// Answers a request whose place is known and opened, if there is anything to open.
@@ -12,6 +12,7 @@ type Handler = fn(&mut Request<'_>) -> Result<Response, Stop>;
 /// default handler, as in Apache.
 const HANDLERS: &[(&str, Handler)] = &[
     ("default-handler", default_handler),
+    ("server-info", info::handler),
     ("server-status", status::handler),
     (negotiation::MAP_HANDLER, negotiation::type_map),
     (negotiation::MAP_TYPE, negotiation::type_map),

@@ -12,6 +12,7 @@
 //! | `connections` | keep-alive, pipelining, half-closed clients, lingering close, bad requests |
 //! | `transfers` | large files, slow readers, files that change while they are sent |
 //! | `logs` | what is written, and where |
+//! | `info` | the page that tells what the server is made of |
 //! | `lifecycle` | restarts, stops, killed children, bad configurations, the pid file |
 //! | `signals` | several at once, in the middle of something, without end |
 //! | `proxies` | who the client is behind a proxy |
@@ -41,6 +42,7 @@ mod files;
 mod folder;
 mod gate;
 mod hosts;
+mod info;
 mod lifecycle;
 mod logs;
 mod memory;
