@@ -40,6 +40,23 @@ on_every_mpm!(
 );
 
 on_every_mpm!(
+    a_host_without_a_keep_alive_time_of_its_own_has_that_of_the_first_at_its_address,
+    |site| site.conf(
+        "<VirtualHost *:*>\nServerName first.example\nKeepAliveTimeout 7\n</VirtualHost>\n\
+         <VirtualHost *:*>\nServerName second.example\n</VirtualHost>\n\
+         <VirtualHost *:*>\nServerName third.example\nKeepAliveTimeout 9\n</VirtualHost>"
+    ),
+    |server| {
+        for (host, timeout) in [("first", 7), ("second", 7), ("third", 9)] {
+            let host = format!("Host: {host}.example");
+            let answer = server.get_with("/", &[&host, "Connection: keep-alive"]);
+            let expected = format!("timeout={timeout}, max=100");
+            assert_eq!(answer.field("Keep-Alive"), Some(expected.as_str()), "{host}");
+        }
+    }
+);
+
+on_every_mpm!(
     a_virtual_host_is_chosen_by_address,
     |site| {
         site
