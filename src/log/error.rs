@@ -10,6 +10,7 @@
 //! - A message holds foreign bytes only as [`Quoted`], and control characters are escaped once more on the way out.
 
 use super::clock::{LogClock, Moment};
+use super::error_format::{ErrorFormat, Facts};
 use super::file::LogFile;
 use crate::modules::core::{Level, LogLevels};
 use std::cell::RefCell;
@@ -26,6 +27,8 @@ const LINE_BYTES_MAX: usize = 8192;
 pub struct ErrorLog {
     file: Arc<LogFile>,
     levels: LogLevels,
+    /// `ErrorLogFormat` with the host's name; `None` is Apache's usual line.
+    style: Option<Arc<(ErrorFormat, String)>>,
     /// The clock of whoever writes; contended only when several threads of a process report errors at once.
     clock: Arc<Mutex<LogClock>>,
 }
@@ -33,7 +36,14 @@ pub struct ErrorLog {
 impl ErrorLog {
     /// An error log that appends to `file` what `levels` let through.
     pub fn new(file: Arc<LogFile>, levels: LogLevels) -> ErrorLog {
-        ErrorLog { file, levels, clock: Arc::default() }
+        ErrorLog { file, levels, style: None, clock: Arc::default() }
+    }
+
+    /// The same with lines in a format of their own. `server_name` is the host's.
+    #[must_use]
+    pub fn with_format(self, format: Option<&ErrorFormat>, server_name: &str) -> ErrorLog {
+        let style = format.map(|format| Arc::new((format.clone(), server_name.to_string())));
+        ErrorLog { style, ..self }
     }
 
     /// The same file with other levels: virtual hosts that name no log of their own share the server's.
@@ -116,7 +126,7 @@ impl<'e> Entry<'e> {
     /// Writes the line, unless the levels hold it back. Foreign bytes belong into [`Quoted`].
     pub fn say(self, message: fmt::Arguments<'_>) {
         if lets_through(self.levels, self.module, self.level) {
-            let line = self.render(Moment::now(), message);
+            let Some(line) = self.render(Moment::now(), message) else { return };
             match self.held {
                 Some(lines) => lines.borrow_mut().extend_from_slice(&line),
                 None => self.log.write_held(&line),
@@ -124,11 +134,36 @@ impl<'e> Entry<'e> {
         }
     }
 
-    fn render(&self, now: Moment, message: fmt::Arguments<'_>) -> Vec<u8> {
+    /// `None`: the format wants no line.
+    fn render(&self, now: Moment, message: fmt::Arguments<'_>) -> Option<Vec<u8>> {
         let mut line = Line::default();
         // Writing to a `Line` cannot fail: it cuts what does not fit.
-        let _never_fails = self.render_to(&mut line, now, message);
-        line.finish()
+        let written = match self.log.style.as_deref() {
+            None => self.render_to(&mut line, now, message).is_ok(),
+            Some((format, name)) => {
+                format.write(&mut line, &self.facts(now, name, message)).unwrap_or(false)
+            }
+        };
+        written.then(|| line.finish())
+    }
+
+    fn facts<'f>(
+        &'f self,
+        now: Moment,
+        server_name: &'f str,
+        message: fmt::Arguments<'_>,
+    ) -> Facts<'f> {
+        Facts {
+            time: self.log.clock.lock().unwrap_or_else(PoisonError::into_inner).local(now),
+            now,
+            level: self.level,
+            module: self.module,
+            cause: self.cause.map(|cause| Reason(cause).to_string()),
+            client: self.client.map(|client| client.to_string()),
+            referer: self.referer.map(|referer| Quoted(referer).to_string()),
+            server_name,
+            message: message.to_string(),
+        }
     }
 
     fn render_to(&self, line: &mut Line, now: Moment, message: fmt::Arguments<'_>) -> fmt::Result {
@@ -261,6 +296,34 @@ mod tests {
     }
 
     #[test]
+    fn apaches_own_format_makes_the_usual_line() {
+        let format = ErrorFormat::compile(
+            "[%{u}t] [%-m:%l] [pid %P:tid %T] %7F: %E: [client\\ %a] %M% ,\\ referer:\\ %{Referer}i",
+        )
+        .unwrap();
+        let usual = ErrorLog::new(Arc::new(LogFile::stderr().unwrap()), LogLevels::default());
+        let own = usual.clone().with_format(Some(&format), "example.org");
+        let denied = io::Error::from_raw_os_error(13);
+        let now = Moment { secs: 1_700_000_000, nanos: 5000 };
+        let line = |log: &ErrorLog, everything: bool| {
+            let entry = log.at(Level::Error, "core");
+            let entry = if everything {
+                entry
+                    .client(Some("10.0.0.1:4711".parse().unwrap()))
+                    .because(&denied)
+                    .referer(Some(b"http://x/\n"))
+            } else {
+                entry
+            };
+            let line =
+                entry.render(now, format_args!("AH00035: {}", Quoted(b"/a\\b\xff"))).unwrap();
+            String::from_utf8(line).unwrap()
+        };
+        assert_eq!(line(&own, false), line(&usual, false));
+        assert_eq!(line(&own, true), line(&usual, true));
+    }
+
+    #[test]
     fn levels_hold_back_all_but_notices() {
         let levels = LogLevels::default(); // Up to warnings.
         for (level, expected) in [
@@ -281,7 +344,8 @@ mod tests {
             let log = ErrorLog::new(Arc::new(LogFile::stderr().unwrap()), LogLevels::default());
             let line = log
                 .at(Level::Error, "core")
-                .render(Moment { secs: 0, nanos: 0 }, format_args!("{text} {}", Quoted(&foreign)));
+                .render(Moment { secs: 0, nanos: 0 }, format_args!("{text} {}", Quoted(&foreign)))
+                .unwrap();
             let (end, inside) = line.split_last().unwrap();
             prop_assert_eq!(*end, b'\n');
             prop_assert!(inside.iter().all(|byte| matches!(byte, b' '..=b'~')));

@@ -76,10 +76,7 @@ impl Logs {
     /// /dev/null cannot be opened.
     pub fn to_nowhere(config: &Config) -> io::Result<Logs> {
         let file = Arc::new(LogFile::open(Path::new("/dev/null"))?);
-        let logs = |host: &Host| HostLogs {
-            error: ErrorLog::new(Arc::clone(&file), host.base().core.log_levels().clone()),
-            access: Vec::new(),
-        };
+        let logs = |host: &Host| HostLogs { error: error_log(host, &file), access: Vec::new() };
         let hosts = config.hosts.iter().map(logs).collect();
         Ok(Logs { files: Vec::new(), paths: Vec::new(), hosts })
     }
@@ -130,6 +127,12 @@ impl Logs {
     }
 }
 
+fn error_log(host: &Host, file: &Arc<LogFile>) -> ErrorLog {
+    let levels = host.base().core.log_levels().clone();
+    let format = host.settings.core.error_log_format();
+    ErrorLog::new(Arc::clone(file), levels).with_format(format, &host.name)
+}
+
 /// The files that are open so far, with their names.
 #[derive(Default)]
 struct Opening {
@@ -146,8 +149,7 @@ impl Opening {
             Ok(AccessLog { file, format: Arc::clone(&log.format), only: log.only.clone() })
         });
         let access = access.collect::<Result<_, _>>()?;
-        let levels = host.base().core.log_levels().clone();
-        Ok(HostLogs { error: ErrorLog::new(Arc::clone(&self.files[error]), levels), access })
+        Ok(HostLogs { error: error_log(host, &self.files[error]), access })
     }
 
     fn open(&mut self, path: &Path) -> Result<LogId, CannotOpen> {

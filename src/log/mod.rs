@@ -12,6 +12,7 @@ pub mod access;
 pub mod clock;
 mod condition;
 pub mod error;
+pub mod error_format;
 pub mod file;
 pub mod logs;
 

@@ -305,6 +305,32 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
         },
     },
     Directive {
+        name: "ScriptAlias",
+        syntax: "ScriptAlias URL-path file-path",
+        default: None,
+        contexts: HOST,
+        overrides: Overrides::NONE,
+        docs: "Programs are not supported: what lies below the URL path is answered 403, where an Apache without CGI \
+               would send the programs' text.",
+        apply: |settings, args| {
+            let from = AliasFrom::Prefix(args.word()?.to_string());
+            no_programs(settings, args, from)
+        },
+    },
+    Directive {
+        name: "ScriptAliasMatch",
+        syntax: "ScriptAliasMatch regex file-path",
+        default: None,
+        contexts: HOST,
+        overrides: Overrides::NONE,
+        docs: "As ScriptAlias, for URL paths that contain the regular expression: programs are not supported, and it \
+               is answered 403.",
+        apply: |settings, args| {
+            let from = AliasFrom::Pattern(Regex::of_word(args.required()?, Case::Counts)?);
+            no_programs(settings, args, from)
+        },
+    },
+    Directive {
         name: "AliasPreservePath",
         syntax: "AliasPreservePath On|Off",
         default: Some("Off"),
@@ -368,6 +394,19 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
         },
     },
 ];
+
+/// `ScriptAlias`: nobody sees the text of a program.
+fn no_programs(
+    settings: &mut DirSettings,
+    args: &mut Args<'_>,
+    from: AliasFrom,
+) -> Result<(), Problem> {
+    args.path()?;
+    let refused = Redirect { from, to: None, status: Status::FORBIDDEN.code() };
+    Arc::make_mut(&mut settings.alias.server).redirects.push(Arc::new(refused));
+    args.warn(Problem::new("no programs are run: what lies there is answered 403"));
+    Ok(())
+}
 
 fn push_alias(settings: &mut DirSettings, alias: Alias) {
     Arc::make_mut(&mut settings.alias.server).aliases.push(Arc::new(alias));

@@ -6,12 +6,14 @@
 use std::fmt;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use herdgate_conf::{Args, Directive, Overrides, Problem, Span, TimeUnit, Word};
 
 use super::idle;
 use crate::config::HostSettings;
+use crate::log::error_format::ErrorFormat;
 use crate::modules::{HOST, HOST_ONLY};
 use crate::route::alias::lexical;
 use crate::route::pattern::{self, Slash};
@@ -31,6 +33,7 @@ pub struct Host {
     own_keep_alive_timeout: Option<Duration>,
     keep_alive_requests_max: Option<u32>,
     error_log: Option<(LogTarget, Span)>,
+    error_log_format: Option<Arc<ErrorFormat>>,
     limits: RawLimits,
     merge_slashes: Option<MergeSlashes>,
     encoded_slashes: Option<AllowEncodedSlashes>,
@@ -148,6 +151,11 @@ impl Host {
         self.error_log.as_ref().map(|(target, _)| target)
     }
 
+    /// `ErrorLogFormat`; `None` is Apache's usual line.
+    pub fn error_log_format(&self) -> Option<&ErrorFormat> {
+        self.error_log_format.as_deref()
+    }
+
     /// Where `ErrorLog` was written.
     pub fn error_log_span(&self) -> Option<Span> {
         self.error_log.as_ref().map(|(_, span)| *span)
@@ -229,6 +237,10 @@ impl Host {
             own_keep_alive_timeout: inner.own_keep_alive_timeout,
             keep_alive_requests_max: inner.keep_alive_requests_max.or(self.keep_alive_requests_max),
             error_log: inner.error_log.clone().or_else(|| self.error_log.clone()),
+            error_log_format: inner
+                .error_log_format
+                .clone()
+                .or_else(|| self.error_log_format.clone()),
             limits: RawLimits {
                 line: inner.limits.line.or(self.limits.line),
                 field_size: inner.limits.field_size.or(self.limits.field_size),
@@ -402,6 +414,32 @@ pub(super) const DIRECTIVES: &[Directive<HostSettings>] = &[
         apply: |settings, args| {
             let target = log_target(args)?;
             settings.core.error_log = Some((target, args.at()));
+            Ok(())
+        },
+    },
+    Directive {
+        name: "ErrorLogFormat",
+        syntax: "ErrorLogFormat format",
+        default: None,
+        contexts: HOST,
+        overrides: Overrides::NONE,
+        docs: "How a line of the error log looks. A field, up to a blank, in which an item has nothing to say is left \
+               out. Nobody knows source files, notes, variables and identifiers of lines here, so that %F, %n, %e, %L, %k \
+               and %A are always empty. Lines of their own for connections and requests are not supported.",
+        apply: |settings, args| {
+            let word = args.required()?;
+            let more = args.peek().is_some();
+            if more && ["connection", "request"].iter().any(|it| word.text.eq_ignore_ascii_case(it))
+            {
+                return Err(Problem::lacking(
+                    word,
+                    format!("lines for each {} are not supported", word.text),
+                )
+                .help("put what they tell into the one format"));
+            }
+            let format =
+                ErrorFormat::compile(&word.text).map_err(|error| Problem::at(word, error))?;
+            settings.core.error_log_format = Some(Arc::new(format));
             Ok(())
         },
     },
