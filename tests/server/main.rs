@@ -26,6 +26,7 @@
 //! | `saturation` | what is said when all workers are busy |
 //! | `status` | the page that tells what the server does |
 //! | `slow` | a disk that takes its time |
+//! | `stock` | configurations that nobody here wrote: Debian's, upstream's |
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by failing")]
 
@@ -52,4 +53,5 @@ mod saturation;
 mod signals;
 mod slow;
 mod status;
+mod stock;
 mod transfers;

@@ -93,6 +93,8 @@ pub(crate) struct Site {
     documents: PathBuf,
     sizes: String,
     directives: String,
+    /// The whole configuration, if somebody else has written it.
+    whole: Option<String>,
 }
 
 impl Site {
@@ -112,6 +114,7 @@ impl Site {
             root,
             sizes: default_sizes(model).to_owned(),
             directives: String::new(),
+            whole: None,
         };
         site.file("index.html", "<h1>It works!</h1>\n")
     }
@@ -138,6 +141,13 @@ impl Site {
     pub(crate) fn conf(mut self, lines: &str) -> Self {
         self.directives.push_str(lines);
         self.directives.push('\n');
+        self
+    }
+
+    /// Replaces the whole configuration. It must log to `logs/error_log`, and have its pid file where
+    /// [`write_conf`](Self::write_conf) puts it.
+    pub(crate) fn whole_conf(mut self, text: &str) -> Self {
+        self.whole = Some(text.to_owned());
         self
     }
 
@@ -188,7 +198,7 @@ impl Site {
             directives = self.directives.replace("ROOT", &root.to_string()),
         );
         let path = self.root.path().join("httpd.conf");
-        fs::write(&path, conf).unwrap();
+        fs::write(&path, self.whole.as_ref().unwrap_or(&conf)).unwrap();
         path
     }
 
