@@ -91,7 +91,9 @@ pub(crate) fn finish(request: &Request<'_>, response: &mut Response) {
         },
     };
     let expires = start.saturating_add(lifetime.secs).max(now);
-    let max_age = format!("max-age={}", expires - now);
+    // Counted from this very moment: the second that has begun is not whole any more.
+    let begun = i64::from(lifetime.after == After::Modification && request.now.nanos > 0);
+    let max_age = format!("max-age={}", (expires - now - begun).max(0));
     response.fields.append("Cache-Control", max_age.as_bytes());
     response.fields.push("Expires", &date::format(expires));
 }

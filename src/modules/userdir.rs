@@ -37,12 +37,20 @@ pub struct UserDir {
 impl UserDir {
     /// The settings of virtual host `inner` within main server `self`.
     pub fn merge(&self, inner: &Self) -> Self {
+        if inner.says_nothing() {
+            return self.clone();
+        }
         Self {
             patterns: inner.patterns.clone().or_else(|| self.patterns.clone()),
             disabled: inner.disabled.or(self.disabled),
             enabled_users: inner.enabled_users.clone(),
             disabled_users: inner.disabled_users.clone(),
         }
+    }
+
+    fn says_nothing(&self) -> bool {
+        let names_nobody = self.enabled_users.is_empty() && self.disabled_users.is_empty();
+        self.patterns.is_none() && self.disabled.is_none() && names_nobody
     }
 
     /// Whether this user may have a site.

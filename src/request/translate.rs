@@ -28,8 +28,9 @@ impl Request<'_> {
         if let Some(mapped) = vhost_alias::translate(self)? {
             return Ok(Some(mapped));
         }
-        let root = self.host().settings.core.document_root();
-        Ok(root.map(|root| join_below(root, &self.place.path)))
+        let core = &self.host().settings.core;
+        let below = core.below_path(&self.place.path);
+        Ok(core.document_root().map(|root| join_below(root, below)))
     }
 
     /// `DocumentRoot`, or what stands for it.

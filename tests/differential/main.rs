@@ -53,8 +53,9 @@ macro_rules! compare_cases {
 }
 
 compare_cases! {
-    access, aliases, auth, conditionals, errors, expressions, files, folders, hosts, htaccess,
-    listings, methods, negotiation, protocol, ranges, sections, types, urls, variables,
+    access, aliases, auth, conditionals, errors, expires, expressions, files, folders, headers,
+    homes, hosts, htaccess, listings, methods, moved, negotiation, practice, protocol, ranges,
+    remote, rewriting, sections, types, urls, variables,
 }
 
 /// Asks both servers everything that the file of this name holds.

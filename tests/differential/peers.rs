@@ -154,7 +154,7 @@ impl Tree {
     }
 }
 
-fn set_time(path: &Path, seconds: u64) {
+pub(crate) fn set_time(path: &Path, seconds: u64) {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     File::open(path).unwrap().set_modified(time).unwrap();
 }

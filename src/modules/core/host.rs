@@ -192,9 +192,18 @@ impl Host {
 
     /// Whether `ServerPath` leads here: for clients that name no host.
     pub fn has_path(&self, path: &[u8]) -> bool {
-        let rest = self.server_path.as_ref().and_then(|own| path.strip_prefix(own.as_bytes()));
-        let ends_in_slash = self.server_path.as_ref().is_some_and(|own| own.ends_with('/'));
-        rest.is_some_and(|rest| ends_in_slash || rest.is_empty() || rest.starts_with(b"/"))
+        self.rest_of(path).is_some()
+    }
+
+    /// What is looked for below the document root: the path without `ServerPath`.
+    pub fn below_path<'p>(&self, path: &'p [u8]) -> &'p [u8] {
+        self.rest_of(path).unwrap_or(path)
+    }
+
+    fn rest_of<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
+        let own = self.server_path.as_ref()?;
+        let rest = path.strip_prefix(own.as_bytes())?;
+        (own.ends_with('/') || rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
     }
 
     /// `StrictHostCheck`
