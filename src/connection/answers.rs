@@ -246,6 +246,7 @@ impl WebConnection {
             file: response.file.as_deref(),
             handler: response.handler,
             env: Some(&response.env),
+            notes: Some(&response.notes),
             request_fields: match (&response.request_fields, head) {
                 (Some(edited), _) => edited,
                 (None, Some(head)) => head,

@@ -106,6 +106,8 @@ pub struct Record<'r> {
     pub handler: Option<&'r str>,
     /// The request's variables.
     pub env: Option<&'r Env>,
+    /// What modules have noted about it.
+    pub notes: Option<&'r Env>,
     /// The request's fields.
     pub request_fields: &'r dyn Fields,
     /// The response's fields.
@@ -140,6 +142,7 @@ impl Default for Record<'_> {
             file: None,
             handler: None,
             env: None,
+            notes: None,
             request_fields: &NoFields,
             response_fields: &NoFields,
         }
@@ -190,6 +193,7 @@ enum What {
     Cookie(String),
     Duration(Unit),
     Env(String),
+    Note(String),
     File,
     Protocol,
     Method,
@@ -365,7 +369,8 @@ impl What {
             b'C' => What::Cookie(named()),
             b'D' => What::Duration(Unit::Microseconds),
             b'e' => What::Env(named()),
-            b'l' | b'L' | b'n' => What::Absent,
+            b'n' => What::Note(named()),
+            b'l' | b'L' => What::Absent,
             b'f' => What::File,
             b'h' => What::ClientName,
             b'H' => What::Protocol,
@@ -474,6 +479,7 @@ impl What {
             What::Cookie(name) => foreign(line, cookie(record.request_fields, name)),
             What::Duration(unit) => duration(line, record.duration, *unit),
             What::Env(name) => foreign(line, record.env.and_then(|env| env.get(name))),
+            What::Note(name) => foreign(line, record.notes.and_then(|notes| notes.get(name))),
             What::File => foreign(line, record.file),
             What::Protocol => foreign(line, Some(record.protocol.as_bytes())),
             What::Method => foreign(line, Some(record.method)),

@@ -12,6 +12,7 @@ use crate::files::content;
 use crate::http::head::{HeadLimits, Parse, parse};
 use crate::response::Body;
 
+mod filters;
 mod limits;
 
 /// A served folder, its configuration and its error log.
@@ -116,6 +117,7 @@ fn write(path: &Path, bytes: &[u8]) {
 struct Answer {
     response: Response,
     body: String,
+    bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -134,7 +136,7 @@ impl Answer {
                 pieces.take_while(|piece| !piece.is_empty()).flatten().collect()
             }
         };
-        Answer { body: String::from_utf8(body).unwrap(), response }
+        Answer { body: String::from_utf8_lossy(&body).into_owned(), bytes: body, response }
     }
 
     fn status(&self) -> u16 {

@@ -20,6 +20,7 @@
 //! | `agreement` | `-t` takes what `apache2 -t` takes |
 //! | `command_line` | options, exit codes, messages |
 //! | `dumps` | `-S`, `-M`, `-D DUMP_…` |
+//! | `filters` | compression, streams, a pace; how slow a request may be |
 //! | `folder` | `herdgate serve` |
 //! | `gate` | which gate stands before accept, and what is said about it |
 //! | `memory` | how many workers fit, children that grow, children that retire, who goes first |
@@ -40,6 +41,7 @@ mod connections;
 mod dumps;
 mod explain;
 mod files;
+mod filters;
 mod folder;
 mod gate;
 mod hosts;
