@@ -462,7 +462,6 @@ impl<'r> Request<'r> {
     /// The request is over: what is known about it goes along for the log.
     fn close(self, mut response: Response) -> Response {
         self.trace_troubles();
-        self.trace_troubles();
         self.server.logs.error(self.host).write_held(&self.troubles.into_inner());
         response.env = self.env;
         response.notes = self.notes;

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{ArgAction, Args};
+use herdgate_mpm::scoreboard::Scoreboard;
 
 use super::json::{Object, quoted};
 use super::{DEFAULT_FILE, DEFAULT_ROOT, complain};
@@ -89,6 +90,9 @@ fn explained(explain: &Explain) -> Result<String, String> {
     let asked = Asked::new(explain, &config)?;
     let logs = Logs::to_nowhere(&config).map_err(|error| format!("/dev/null: {error}"))?;
     let server = Server::new(config, logs);
+    if let Ok(empty) = Scoreboard::create(None, 1, 1) {
+        let _ = server.scoreboard.set(empty); // For the status page; a new server has none.
+    }
     let trace = Trace::default();
     let response = match head::parse(asked.text.as_bytes(), &HeadLimits::default()) {
         Parse::Complete { head, .. } => asked.answer(&server, &head, &trace),

@@ -65,7 +65,9 @@ fn a_refusal_says_by_what_and_the_client_can_be_another() {
     let root = site.root().display().to_string();
     let url = "http://two.example:8099/docs/secret.html";
     let expected = ["applies: <Files secret.html>", "is denied", "AH01630", "403 Forbidden"];
-    check(&explain(&site, &[url]), &root, &expected);
+    let refused = explain(&site, &[url]);
+    check(&refused, &root, &expected);
+    assert_eq!(refused.stdout.matches("AH01630").count(), 1, "{}", refused.stdout);
     check(&explain(&site, &[url, "--from", "203.0.113.9"]), &root, &["is granted", "200 OK"]);
     let moved = explain(&site, &["http://two.example:8099/docs", "--method", "HEAD"]);
     check(&moved, &root, &["301 Moved", "Location: http://two.example:8099/docs/\n"]);
