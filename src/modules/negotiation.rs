@@ -101,16 +101,17 @@ pub(crate) fn type_checker(request: &mut Request<'_>) -> Result<(), Stop> {
         return Ok(());
     }
     let settings = Arc::clone(&request.place.settings);
-    let variants = candidates(request)?;
+    let variants = request.quietly(candidates)?;
     if variants.is_empty() {
         return Ok(());
     }
+    let names: Vec<&[u8]> = variants.iter().map(|variant| variant.name.as_slice()).collect();
+    request.trace("negotiation", format_args!("MultiViews: {}", Quoted(&names.join(&b", "[..]))));
     let is_get = matches!(request.method(), Method::Get | Method::Head);
     let has_work = !is_get || request.query.is_some() || !request.place.path_info().is_empty();
     let policy = policy(request, &settings, has_work);
     let chosen = decide(request, &variants, &policy)?;
-    let place = variant_place(request, &chosen.name)?;
-    request.place = place;
+    request.place = variant_place(request, &chosen.name)?;
     request.found = request.open()?;
     if request.found.is_none() {
         return Err(Refusal::stop(Status::NOT_FOUND)); // It has gone meanwhile.
@@ -350,7 +351,7 @@ fn decide<'v>(
 
 /// A variant that is negotiated itself would go round in circles.
 fn check_is_final(request: &mut Request<'_>, name: &[u8]) -> Result<(), Stop> {
-    let place = variant_place(request, name)?;
+    let place = request.quietly(|request| variant_place(request, name))?;
     let types = &request.server.config.server.types;
     let media = mime::describe_plainly(&place.settings, types, place.file_name());
     let is_map = place.settings.core.handler().or(media.handler) == Some(MAP_HANDLER);

@@ -48,9 +48,7 @@ impl Request<'_> {
         let settings = &settings.autoindex;
         let view = View::new(settings, self.query.as_deref());
         self.trace("autoindex", format_args!("lists {}", Quoted(self.place.file())));
-        let listener = self.listener.take(); // Who may see which entry is a story of its own.
-        let entries = self.entries(folder, &view, settings);
-        self.listener = listener;
+        let entries = self.quietly(|request| request.entries(folder, &view, settings));
         let entries = entries?;
         let path = with_slash(&self.place.path);
         let query = self.query.as_deref().map(|query| [b"?", query].concat()).unwrap_or_default();

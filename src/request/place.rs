@@ -282,17 +282,20 @@ impl Request<'_> {
             return Ok(());
         }
         let path = std::mem::take(&mut self.place.path);
-        let settings = self.settings_for(&path, Some(Path::new(OsStr::from_bytes(file))));
+        let file_path = Path::new(OsStr::from_bytes(file));
+        let settings = self.settings_for(&path, Some(file_path));
         self.place.path = path;
         self.place.settings = settings?;
         self.place.path_info = path_info;
         if let Some(mapped) = &mut self.place.mapped {
-            mapped.file = Path::new(OsStr::from_bytes(file)).to_path_buf();
+            mapped.file = file_path.to_path_buf();
             mapped.root_bytes = mapped.root_bytes.min(file.len());
         }
         let place = Place::unknown(b"", Arc::clone(&self.place.settings));
         let place = std::mem::replace(&mut self.place, place);
         self.place = self.decided(place)?;
+        let path_info = Quoted(&self.place.path_info);
+        self.trace("core", format_args!("the path goes on behind the file: {path_info}"));
         self.granted = None; // The file's name and the path info may decide who may.
         self.check_access()
     }

@@ -46,6 +46,14 @@ impl Trace {
 }
 
 impl Request<'_> {
+    /// Asks something that would be a story of its own, and tells none of it.
+    pub(crate) fn quietly<T>(&mut self, ask: impl FnOnce(&mut Self) -> T) -> T {
+        let listener = self.listener.take();
+        let answer = ask(self);
+        self.listener = listener;
+        answer
+    }
+
     /// Tells whoever wants an explanation what happens. Costs nothing while nobody does: `what` is not put into words.
     #[inline]
     pub(crate) fn trace(&self, module: &'static str, what: fmt::Arguments<'_>) {
