@@ -67,7 +67,7 @@ fn write_refused(page: &mut String, refused: &Refused) {
 /// How far a directive does what Apache's does, as its text tells it.
 fn support(docs: &str) -> &'static str {
     let docs = docs.to_ascii_lowercase();
-    if docs.contains("without effect") {
+    if docs.starts_with("without effect") {
         "accepted, without effect"
     } else if docs.contains("not supported") || docs.contains("no effect yet") {
         "partial"
@@ -159,5 +159,6 @@ mod tests {
         assert_eq!(support("It does it all."), "full");
         assert_eq!(support("Pipes are not supported yet."), "partial");
         assert_eq!(support("Without effect: there are no programs."), "accepted, without effect");
+        assert_eq!(support("Who it is. Without effect unless it is root."), "full");
     }
 }

@@ -710,7 +710,7 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         default: Some("2048"),
         contexts: SERVER,
         overrides: Overrides::NONE,
-        docs: "Accepted, and without effect: how much unused memory each of Apache's allocators keeps. \
+        docs: "Without effect: how much unused memory each of Apache's allocators keeps. \
                Herdgate has none of these. MaxMemoryPerChild limits what a child may grow to.",
         apply: |_settings, args| {
             natural(args)?;

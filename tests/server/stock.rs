@@ -141,6 +141,7 @@ fn upstreams_extra_files_are_taken_one_by_one() {
     });
     with_extra("info", "", |server| {
         assert_eq!(server.get("/server-status").status, 200);
+        assert_eq!(server.get("/server-info").status, 200);
     });
     with_extra("languages", "LoadModule negotiation_module x", |_| {});
     with_extra("manual", "LoadModule negotiation_module x", |server| {
