@@ -1,14 +1,14 @@
 //! # Two answers, and what differs between them
 //!
 //! Before they are compared, what differs by nature is made equal: Date and Server, the port, the name of the server in
-//! a page's signature, the boundary between parts. The order of fields with different names means nothing (RFC 9110,
-//! section 5.3), nor do the order in Allow and blanks in Vary, and is not compared; everything else is. How long a body is says the body:
-//! only whether that was announced as a length or in chunks is compared as `framing`. Where already the status differs,
-//! nothing else can be the same, and nothing else is compared.
+//! a page's signature, the boundary between parts, and how well gzip packs. The order of fields with different names
+//! means nothing (RFC 9110, section 5.3), nor do the order in Allow and blanks in Vary, and is not compared; everything
+//! else is. How long a body is says the body: only whether that was announced as a length or in chunks is compared as
+//! `framing`. Where already the status differs, nothing else can be the same, and nothing else is compared.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
 
 use crate::cases::Request;
@@ -86,7 +86,9 @@ impl Normal {
             };
             fields.entry(name).or_default().push(value);
         }
-        let mut body = answer.body;
+        let coding = fields.get("content-encoding").and_then(|coding| coding.first());
+        let is_packed = coding.is_some_and(|coding| coding == "gzip");
+        let mut body = if is_packed { unpacked(answer.body) } else { answer.body };
         if let Ok(text) = std::str::from_utf8(&body) {
             let signature = format!("<address>{banner} Server at");
             body = normal(text).replace(&signature, "<address>SERVER Server at").into_bytes();
@@ -99,6 +101,15 @@ impl Normal {
         }
         let status = format!("{} {} {}", answer.version, answer.status, answer.reason);
         Normal { status, fields, body, date }
+    }
+}
+
+/// What a compressed body holds; as it is, if it does not hold all of it.
+fn unpacked(body: Vec<u8>) -> Vec<u8> {
+    let mut plain = Vec::new();
+    match flate2::read::GzDecoder::new(body.as_slice()).read_to_end(&mut plain) {
+        Ok(_) => plain,
+        Err(_) => body,
     }
 }
 

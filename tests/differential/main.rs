@@ -25,6 +25,7 @@ mod cases;
 mod compare;
 mod differences;
 mod manual;
+mod monitors;
 mod peers;
 
 use std::collections::BTreeMap;
@@ -53,9 +54,9 @@ macro_rules! compare_cases {
 }
 
 compare_cases! {
-    access, aliases, auth, conditionals, errors, expires, expressions, files, folders, headers,
-    homes, hosts, htaccess, listings, methods, moved, negotiation, practice, protocol, ranges,
-    remote, rewriting, sections, types, urls, variables,
+    access, aliases, auth, compression, conditionals, errors, expires, expressions, files,
+    folders, headers, homes, hosts, htaccess, listings, methods, moved, negotiation, practice,
+    protocol, ranges, remote, rewriting, sections, types, urls, variables,
 }
 
 /// Asks both servers everything that the file of this name holds.
