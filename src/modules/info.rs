@@ -68,7 +68,7 @@ fn page(request: &Request<'_>) -> String {
         "list" => list(&mut page),
         name => match loaded(request).find(|module| module.file == name) {
             Some(module) => describe(module, request, &mut page),
-            None => write!(page, "<p><b>No such module</b></p>\n"),
+            None => writeln!(page, "<p><b>No such module</b></p>"),
         },
     };
     page.push_str(&String::from_utf8_lossy(&request.signature()));
@@ -177,10 +177,10 @@ fn lines(lines: &[Line<'_>], page: &mut String) -> std::fmt::Result {
 
 fn describe(module: &Module, request: &Request<'_>, page: &mut String) -> std::fmt::Result {
     let file = module.file;
-    write!(
+    writeln!(
         page,
         "<dl><dt><a name=\"{file}\"><strong>Module Name:</strong></a> <font size=\"+1\"><tt><a href=\"?{file}\">{file}</a>\
-         </tt></font></dt>\n"
+         </tt></font></dt>"
     )?;
     let rows: Vec<_> = module.descriptions().collect();
     if rows.is_empty() {
