@@ -54,9 +54,10 @@ macro_rules! compare_cases {
 }
 
 compare_cases! {
-    access, aliases, auth, compression, conditionals, errors, expires, expressions, files,
-    folders, headers, homes, hosts, htaccess, listings, methods, moved, negotiation, practice,
-    protocol, ranges, remote, rewriting, sections, types, urls, variables,
+    access, aliases, auth, compression, conditionals, errors, expires, expressions, files, folders,
+    headers, homes, hosts, htaccess, listings, methods, moved, negotiation, practice, protocol,
+    ranges, redirects, remote, rewriting, rules, rules_of_folders, sections, types, urls,
+    variables,
 }
 
 /// Asks both servers everything that the file of this name holds.
