@@ -51,6 +51,7 @@ mod logs;
 mod memory;
 mod proxies;
 mod reload;
+mod rewrite;
 mod saturation;
 mod signals;
 mod slow;
