@@ -38,7 +38,9 @@ pub struct Report {
 /// Lines with the same way out.
 #[derive(Debug)]
 struct Group {
-    /// The module that lacks, and what to do.
+    /// Those that lack; none where a part of one does.
+    modules: Vec<String>,
+    /// What to do.
     advice: String,
     /// `PLACE: TEXT`
     lines: Vec<String>,
@@ -81,19 +83,30 @@ impl Report {
         }
     }
 
-    fn add(&mut self, advice: &str, line: String) {
-        match self.groups.iter_mut().find(|group| group.advice == advice) {
-            Some(group) if group.lines.contains(&line) => {} // Two words of one line.
-            Some(group) => group.lines.push(line),
-            None => self.groups.push(Group { advice: advice.to_string(), lines: vec![line] }),
+    /// `help` is an advice, perhaps with a module before it: `mod_ssl: let …`.
+    fn add(&mut self, help: &str, line: String) {
+        let named = help.split_once(": ").filter(|(module, _)| module.starts_with("mod_"));
+        let (module, advice) = named.map_or((None, help), |(module, rest)| (Some(module), rest));
+        let known = self.groups.iter().position(|group| group.advice == advice);
+        let number = known.unwrap_or_else(|| {
+            let advice = advice.to_string();
+            self.groups.push(Group { modules: Vec::new(), advice, lines: Vec::new() });
+            self.groups.len() - 1
+        });
+        let group = &mut self.groups[number];
+        if !group.lines.contains(&line) {
+            group.lines.push(line); // Else it is another word of the same line.
         }
+        let module = module.map(str::to_string).filter(|module| !group.modules.contains(module));
+        group.modules.extend(module);
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Group { advice, lines } in &self.groups {
-            writeln!(out, "{advice}")?;
+        for Group { modules, advice, lines } in &self.groups {
+            let colon = if modules.is_empty() { "" } else { ": " };
+            writeln!(out, "{}{colon}{advice}", modules.join(", "))?;
             lines.iter().try_for_each(|line| writeln!(out, "    {line}"))?;
             writeln!(out)?;
         }
