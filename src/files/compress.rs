@@ -121,11 +121,8 @@ impl Gzip {
             let status = status.map_err(io::Error::other)?;
             let taken = usize::try_from(self.deflate.total_in() - before).unwrap_or(usize::MAX);
             input = &input[taken..];
-            let is_over = match flush {
-                FlushCompress::Finish => status == Status::StreamEnd,
-                _ => input.is_empty(),
-            };
-            if is_over {
+            let is_last = matches!(flush, FlushCompress::Finish);
+            if (is_last && status == Status::StreamEnd) || (!is_last && input.is_empty()) {
                 return Ok(());
             }
         }

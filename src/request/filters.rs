@@ -235,7 +235,9 @@ impl Request<'_> {
             let stream = Compressed::prepare(recipe, notes)?;
             match std::mem::replace(&mut response.body, Body::Empty) {
                 Body::File { fd, span } => response.body = Body::Stream(Box::new(stream(fd, span))),
-                other => response.body = other,
+                other @ (Body::Empty | Body::Memory(_) | Body::Static(_) | Body::Stream(_)) => {
+                    response.body = other;
+                }
             }
             response.content_length = None;
             return Ok(());
