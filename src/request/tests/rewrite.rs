@@ -205,7 +205,6 @@ fn mistakes_are_found_when_the_configuration_is_read() {
     assert!(errors("Redirect /x y").contains("Redirect to non-URL"));
     assert!(errors("Redirect 404 /x /y").contains("Redirect URL not valid for this status"));
     assert!(errors("Alias /only-one").contains("must have two arguments when used globally"));
-    assert!(errors("ScriptAlias /cgi /x").contains("ScriptAlias is not supported yet"));
 }
 
 proptest! {
