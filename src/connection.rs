@@ -572,10 +572,8 @@ impl WebConnection {
         )
     }
 
-    /// `KeepAliveTimeout`: that of the host, or as in Apache the first one's of the address; if the host says nothing.
     fn idle_time(&self, response: &Response) -> Duration {
-        let own = self.server.config.hosts[response.host].settings.core.own_keep_alive_timeout();
-        own.unwrap_or_else(|| self.first_host().settings.core.keep_alive_timeout())
+        self.server.config.hosts[response.host].settings.core.keep_alive_timeout()
     }
 }
 

@@ -283,7 +283,7 @@ impl WebConnection {
             kept_so_far: self.kept,
         };
         let keep_alive = KeepAliveSettings {
-            enabled: settings.keep_alive() && !idle.is_zero(),
+            enabled: settings.keep_alive(),
             timeout_secs: rounded_up(idle),
             requests_max: settings.keep_alive_requests_max(),
         };

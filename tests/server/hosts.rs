@@ -40,14 +40,14 @@ on_every_mpm!(
 );
 
 on_every_mpm!(
-    a_host_without_a_keep_alive_time_of_its_own_has_that_of_the_first_at_its_address,
+    a_host_without_a_keep_alive_time_of_its_own_has_the_main_servers,
     |site| site.conf(
         "<VirtualHost *:*>\nServerName first.example\nKeepAliveTimeout 7\n</VirtualHost>\n\
          <VirtualHost *:*>\nServerName second.example\n</VirtualHost>\n\
          <VirtualHost *:*>\nServerName third.example\nKeepAliveTimeout 9\n</VirtualHost>"
     ),
     |server| {
-        for (host, timeout) in [("first", 7), ("second", 7), ("third", 9)] {
+        for (host, timeout) in [("first", 7), ("second", 300), ("third", 9)] {
             let host = format!("Host: {host}.example");
             let answer = server.get_with("/", &[&host, "Connection: keep-alive"]);
             let expected = format!("timeout={timeout}, max=100");

@@ -29,8 +29,6 @@ pub struct Host {
     timeout: Option<Duration>,
     keep_alive: Option<bool>,
     keep_alive_timeout: Option<Duration>,
-    /// The same, not inherited.
-    own_keep_alive_timeout: Option<Duration>,
     keep_alive_requests_max: Option<u32>,
     error_log: Option<(LogTarget, Span)>,
     error_log_format: Option<Arc<ErrorFormat>>,
@@ -219,11 +217,6 @@ impl Host {
         self.name.as_ref().is_some_and(|own| own.host == name) || self.aliases.iter().any(is_alias)
     }
 
-    /// `KeepAliveTimeout`, if this host sets one itself.
-    pub fn own_keep_alive_timeout(&self) -> Option<Duration> {
-        self.own_keep_alive_timeout
-    }
-
     /// `AccessFileName`: the first of these that a folder holds is its `.htaccess` file.
     pub fn access_file_names(&self) -> impl Iterator<Item = &str> {
         let names = self.access_file_names.as_deref();
@@ -243,7 +236,6 @@ impl Host {
             timeout: inner.timeout.or(self.timeout),
             keep_alive: inner.keep_alive.or(self.keep_alive),
             keep_alive_timeout: inner.keep_alive_timeout.or(self.keep_alive_timeout),
-            own_keep_alive_timeout: inner.own_keep_alive_timeout,
             keep_alive_requests_max: inner.keep_alive_requests_max.or(self.keep_alive_requests_max),
             error_log: inner.error_log.clone().or_else(|| self.error_log.clone()),
             error_log_format: inner
@@ -391,12 +383,9 @@ pub(super) const DIRECTIVES: &[Directive<HostSettings>] = &[
         default: Some("5"),
         contexts: HOST,
         overrides: Overrides::NONE,
-        docs: "How long an idle connection is kept for the next request. 0 keeps none. A virtual host without a line \
-               of its own has the time of the first host at its address.",
+        docs: "How long an idle connection is kept for the next request. 0 keeps none.",
         apply: |settings, args| {
-            let timeout = args.duration(TimeUnit::Seconds)?;
-            settings.core.keep_alive_timeout = Some(timeout);
-            settings.core.own_keep_alive_timeout = Some(timeout);
+            settings.core.keep_alive_timeout = Some(args.duration(TimeUnit::Seconds)?);
             Ok(())
         },
     },
