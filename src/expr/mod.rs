@@ -230,9 +230,10 @@ impl Text {
     /// `WouldBlock`: a job has to find out.
     pub fn evaluate_as_html(&self, facts: &dyn Facts, groups: &Groups) -> io::Result<Vec<u8>> {
         let mut html = Vec::new();
-        let parts = match &self.word {
-            Word::Joined(parts) => parts.as_slice(),
-            word => std::slice::from_ref(word),
+        let parts = if let Word::Joined(parts) = &self.word {
+            parts.as_slice()
+        } else {
+            std::slice::from_ref(&self.word)
         };
         for part in parts {
             match part {
