@@ -32,7 +32,7 @@ use crate::response::Response;
 /// Tell how a request would be answered, and why
 #[derive(Args, Clone, Debug)]
 pub struct Explain {
-    /// What is asked for: http://example.org/path?query, or a path for the first host
+    /// What is asked for: `http://example.org/path?query`, or a path for the first host
     #[arg(value_name = "URL")]
     url: String,
     /// Configuration file, relative to the server's root
@@ -41,7 +41,7 @@ pub struct Explain {
     /// The server's root, until ServerRoot says otherwise
     #[arg(short = 'd', value_name = "ROOT")]
     root: Option<PathBuf>,
-    /// Define NAME for <IfDefine> and ${NAME}
+    /// Define NAME for `<IfDefine>` and `${NAME}`
     #[arg(short = 'D', value_name = "NAME[=VALUE]", action = ArgAction::Append)]
     define: Vec<String>,
     /// Read this directive before the file
