@@ -259,12 +259,18 @@ fn server_root_moves_relative_paths() {
             ),
             ("a.conf", "X 1"),
             ("/other/a.conf", "X 2"),
+            ("/other/run/pid", ""),
         ],
         "X(1) X(2)",
         &[],
     );
-    let reading = read_files(&[("httpd.conf", "DefaultRuntimeDir run")]);
+    let reading = read_files(&[("httpd.conf", "DefaultRuntimeDir run"), ("run/pid", "")]);
     assert_eq!(reading.runtime_dir, Some("/srv/run".into()));
+    check_wrong(
+        "DefaultRuntimeDir absent",
+        "",
+        &["1:19: DefaultRuntimeDir: must be a valid directory, absolute or relative to ServerRoot"],
+    );
     check_wrong("ServerRoot /absent", "", &["1:12: ServerRoot must be a valid directory"]);
 }
 
