@@ -16,7 +16,7 @@ pub mod top;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
@@ -231,21 +231,31 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, Usag
 }
 
 fn source(httpd: &Httpd) -> Source {
-    let root = httpd.root.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_ROOT));
-    let defines = httpd.define.iter().map(|define| match define.split_once('=') {
-        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-        None => (define.clone(), None),
-    });
+    let named = named_source(httpd.root.as_deref(), httpd.file.as_deref(), &httpd.define);
     let asked = [("DUMP_VHOSTS", httpd.hosts), ("DUMP_RUN_CFG", httpd.hosts)];
     let asked = asked.into_iter().chain([("DUMP_MODULES", httpd.modules)]);
     let asked = asked.filter(|(_, asked)| *asked).map(|(name, _)| (name.to_owned(), None));
     Source {
-        // A relative root is relative to where we stand, which a server that detaches may leave.
-        root: std::path::absolute(&root).unwrap_or(root),
-        file: Some(httpd.file.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE))),
-        defines: asked.chain(defines).collect(),
+        defines: asked.chain(named.defines).collect(),
         before: httpd.before.clone(),
         after: httpd.after.clone(),
+        ..named
+    }
+}
+
+/// The configuration that `-d`, `-f` and `-D` name, each with httpd's default.
+fn named_source(root: Option<&Path>, file: Option<&Path>, define: &[String]) -> Source {
+    let root = root.unwrap_or(Path::new(DEFAULT_ROOT));
+    let defines = define.iter().map(|define| match define.split_once('=') {
+        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+        None => (define.clone(), None),
+    });
+    Source {
+        // A relative root is relative to where we stand, which a server that detaches may leave.
+        root: std::path::absolute(root).unwrap_or_else(|_| root.to_owned()),
+        file: Some(file.unwrap_or(Path::new(DEFAULT_FILE)).to_owned()),
+        defines: defines.collect(),
+        ..Source::default()
     }
 }
 

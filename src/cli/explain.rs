@@ -21,7 +21,7 @@ use clap::{ArgAction, Args};
 use herdgate_mpm::scoreboard::Scoreboard;
 
 use super::json::{Object, quoted};
-use super::{DEFAULT_FILE, DEFAULT_ROOT, complain};
+use super::{complain, named_source};
 use crate::config::{Config, Source};
 use crate::http::head::{self, Head, HeadLimits, Parse};
 use crate::log::{Logs, Moment, Quoted};
@@ -105,17 +105,10 @@ fn explained(explain: &Explain) -> Result<String, String> {
 
 impl Explain {
     fn source(&self) -> Source {
-        let root = self.root.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_ROOT));
-        let defines = self.define.iter().map(|define| match define.split_once('=') {
-            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-            None => (define.clone(), None),
-        });
         Source {
-            root: std::path::absolute(&root).unwrap_or(root),
-            file: Some(self.file.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE))),
-            defines: defines.collect(),
             before: self.before.clone(),
             after: self.after.clone(),
+            ..named_source(self.root.as_deref(), self.file.as_deref(), &self.define)
         }
     }
 }
