@@ -76,16 +76,7 @@ pub(crate) fn translate(request: &mut Request<'_>) -> Result<Option<Mapped>, Sto
     let path = request.place.path.clone();
     let mut run = Run::new(request, server, None, path, Vec::new());
     let verdict = run.obey(&server.rules.list)?;
-    let changed = match verdict {
-        Verdict::Unchanged => return Ok(None),
-        Verdict::Status(status) => {
-            check_query(request, false)?;
-            return Err(Refusal::stop(status));
-        }
-        Verdict::Changed(changed) => changed,
-    };
-    let scheme = uri::scheme(&changed.subject);
-    check_query(request, scheme.is_some() && changed.escape)?;
+    let Some((changed, scheme)) = checked(request, verdict)? else { return Ok(None) };
     if let Some(scheme) = scheme {
         return Err(redirect(request, &changed, scheme, query.as_deref()));
     }
@@ -102,6 +93,26 @@ pub(crate) fn translate(request: &mut Request<'_>) -> Result<Option<Mapped>, Sto
             Some(root) => Ok(Some(alias::join_below(&root, &path))),
             None => Err(Refusal::stop(Status::NOT_FOUND)),
         },
+    }
+}
+
+/// What the rules have made, with the scheme if that is an absolute URL, once the query is known to be harmless; `None`:
+/// they have changed nothing.
+fn checked<'e>(
+    request: &Request<'_>,
+    verdict: Verdict<'e>,
+) -> Result<Option<(Changed<'e>, Option<uri::Scheme>)>, Stop> {
+    match verdict {
+        Verdict::Unchanged => Ok(None),
+        Verdict::Status(status) => {
+            check_query(request, false)?;
+            Err(Refusal::stop(status))
+        }
+        Verdict::Changed(changed) => {
+            let scheme = uri::scheme(&changed.subject);
+            check_query(request, scheme.is_some() && changed.escape)?;
+            Ok(Some((changed, scheme)))
+        }
     }
 }
 
@@ -216,16 +227,7 @@ pub(crate) fn fixups(request: &mut Request<'_>) -> Result<(), Stop> {
     let place = Folder { path: folder, base: section.base.as_deref() };
     let mut run = Run::new(request, server, Some(place), file.clone(), path_info);
     let verdict = run.obey(&section.rules.list)?;
-    let mut changed = match verdict {
-        Verdict::Unchanged => return Ok(()),
-        Verdict::Status(status) => {
-            check_query(request, false)?;
-            return Err(Refusal::stop(status));
-        }
-        Verdict::Changed(changed) => changed,
-    };
-    let scheme = uri::scheme(&changed.subject);
-    check_query(request, scheme.is_some() && changed.escape)?;
+    let Some((mut changed, scheme)) = checked(request, verdict)? else { return Ok(()) };
     if let Some(scheme) = scheme {
         put_base_in(&mut changed.subject, scheme, place);
         return Err(redirect(request, &changed, scheme, query.as_deref()));
