@@ -16,7 +16,7 @@ use nix::unistd::{Pid, geteuid};
 use tempfile::TempDir;
 
 use crate::cases::{Case, Entry, TIME};
-use crate::support::{processes, skipped, taken_port, wait_for};
+use crate::support::{ends_or_is_killed, processes, skipped, taken_port, wait_for};
 
 /// Where Debian installs it.
 const BINARY: &str = "/usr/sbin/apache2";
@@ -244,18 +244,11 @@ fn own_lines(tree: &Tree, address: SocketAddr) -> String {
 }
 
 impl Drop for Apache {
-    /// TERM takes the children along. Should that fail, each is killed by its own id: no test leaves anybody behind.
+    /// TERM takes the children along.
     fn drop(&mut self) {
         let pid = Pid::from_raw(self.process.id().cast_signed());
         let children = processes::children_of(pid);
         let _ = kill(pid, Signal::SIGTERM);
-        let process = &mut self.process;
-        if wait_for(|| process.try_wait().unwrap()).is_none() {
-            let _ = self.process.kill();
-            for child in children {
-                let _ = kill(child, Signal::SIGKILL);
-            }
-            let _ = self.process.wait();
-        }
+        ends_or_is_killed(&mut self.process, children);
     }
 }

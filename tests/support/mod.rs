@@ -491,15 +491,8 @@ impl Drop for Server {
         if let Some(successor) = self.successor {
             wait_until("the successor obeys TERM", || !processes::is_alive(successor));
         }
-        let process = &mut self.process;
-        if wait_for(|| process.try_wait().unwrap()).is_none() {
-            let _ = self.process.kill();
-            for child in children {
-                let _ = kill(child, Signal::SIGKILL);
-            }
-            let _ = self.process.wait();
-            assert!(std::thread::panicking(), "the server does not obey TERM");
-        }
+        let obeys = ends_or_is_killed(&mut self.process, children);
+        assert!(obeys || std::thread::panicking(), "the server does not obey TERM");
     }
 }
 
@@ -534,6 +527,20 @@ pub(crate) fn thread<T: Send + 'static>(
 ) -> std::thread::JoinHandle<T> {
     #[expect(clippy::disallowed_methods, reason = "a test's own thread, not a child of the server")]
     std::thread::spawn(body)
+}
+
+/// Waits for the end of a server that was told to stop, and says whether it came. Should it not, the server and its children
+/// are killed, each by its own id: no test leaves anybody behind.
+pub(crate) fn ends_or_is_killed(process: &mut Child, children: Vec<Pid>) -> bool {
+    if wait_for(|| process.try_wait().unwrap()).is_some() {
+        return true;
+    }
+    let _ = process.kill();
+    for child in children {
+        let _ = kill(child, Signal::SIGKILL);
+    }
+    let _ = process.wait();
+    false
 }
 
 /// Something that only larger machines have is missing. A test says so and passes, but where
