@@ -10,6 +10,7 @@
 //! - A search that meets its limit has found nothing.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use herdgate_conf::{Problem, Word};
 use smallvec::SmallVec;
@@ -23,6 +24,8 @@ const STEPS_MAX: usize = 200_000;
 #[derive(Clone, Debug)]
 pub struct Regex {
     engine: Engine,
+    /// The numbers and names of groups that have one: `(?<name>…)`.
+    names: Arc<[(usize, Box<str>)]>,
 }
 
 #[derive(Clone, Debug)]
@@ -62,7 +65,10 @@ impl Regex {
             .size_limit(COMPILED_BYTES_MAX)
             .build();
         let error = match linear {
-            Ok(regex) => return Ok(Self { engine: Engine::Linear(regex) }),
+            Ok(regex) => {
+                let names = named(regex.capture_names());
+                return Ok(Self { engine: Engine::Linear(regex), names });
+            }
             Err(error) => error,
         };
         fancy_regex::RegexBuilder::new(&as_characters(text.as_bytes()))
@@ -71,7 +77,10 @@ impl Regex {
             .backtrack_limit(STEPS_MAX)
             .delegate_size_limit(COMPILED_BYTES_MAX)
             .build()
-            .map(|regex| Self { engine: Engine::Backtracking(Box::new(regex)) })
+            .map(|regex| {
+                let names = named(regex.capture_names());
+                Self { engine: Engine::Backtracking(Box::new(regex)), names }
+            })
             .map_err(|_| {
                 let error = error.to_string();
                 error.lines().last().unwrap_or_default().trim_start_matches("error: ").to_string()
@@ -93,6 +102,11 @@ impl Regex {
             Engine::Linear(regex) => regex.is_match(text),
             Engine::Backtracking(regex) => regex.is_match(&as_characters(text)).unwrap_or(false),
         }
+    }
+
+    /// The groups that have a name, by number.
+    pub fn names(&self) -> &[(usize, Box<str>)] {
+        &self.names
     }
 
     /// The first match in the text, with its groups.
@@ -160,6 +174,11 @@ pub fn substitute<'g>(template: &[u8], group: impl Fn(usize) -> Option<&'g [u8]>
             [] => return out,
         };
     }
+}
+
+/// Of the names of all groups those that are there.
+fn named<'n>(names: impl Iterator<Item = Option<&'n str>>) -> Arc<[(usize, Box<str>)]> {
+    names.enumerate().filter_map(|(number, name)| Some((number, name?.into()))).collect()
 }
 
 /// Each byte as the character of the same number.

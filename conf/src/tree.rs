@@ -12,6 +12,7 @@
 //! - `${NAME}` and continuation lines are resolved; every word remembers where it was written.
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::sources::{Sources, Span};
 use crate::words;
@@ -73,21 +74,36 @@ impl Line {
         self.name.text.eq_ignore_ascii_case(name)
     }
 
+    /// A line that nobody has written and another one stands for; all of it is found at `span`.
+    pub fn in_words(name: &str, raw: &str, span: Span) -> Line {
+        Line::placed(name, raw, span, span, |_| span)
+    }
+
     /// A line from a directive's own default, which is a text without variables or continuation.
     pub(crate) fn of_default(name: &str, raw: &str, sources: &mut Sources) -> Line {
         let source = sources.add("built-in default", format!("{name} {raw}"), None);
         let span = |start, end| Span { source, start, end };
         let raw_offset = name.len() + 1;
+        let in_raw = |range: Range<usize>| span(raw_offset + range.start, raw_offset + range.end);
+        let whole = span(0, raw_offset + raw.len());
+        Line::placed(name, raw, whole, span(0, name.len()), in_raw)
+    }
+
+    fn placed(
+        name: &str,
+        raw: &str,
+        whole: Span,
+        name_span: Span,
+        span: impl Fn(Range<usize>) -> Span,
+    ) -> Line {
         let words = words::split(raw).into_iter().map(|word| Word {
-            span: span(raw_offset + word.range.start, raw_offset + word.range.end),
+            raw_start: word.range.start,
+            span: span(word.range),
             text: word.text,
             quoted: word.quoted,
-            raw_start: word.range.start,
         });
         let words = words.collect();
-        let whole = span(0, raw_offset + raw.len());
-        let name =
-            Word { text: name.into(), span: span(0, name.len()), quoted: false, raw_start: 0 };
+        let name = Word { text: name.into(), span: name_span, quoted: false, raw_start: 0 };
         Line { name, words, raw: raw.into(), span: whole }
     }
 }

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use herdgate_conf::{Diagnostic, Sources, Start};
 
@@ -20,6 +21,7 @@ use super::load::{self, Draft, HostDraft, Modules};
 use super::{Source, freeze};
 use crate::modules::alias::AliasFrom;
 use crate::modules::core::Permit;
+use crate::modules::providers::Providers;
 
 /// Folders that are searched for `.htaccess` files.
 const FOLDERS_MAX: usize = 20_000;
@@ -138,6 +140,8 @@ struct Htaccess {
     folders: Vec<PathBuf>,
     names: Vec<String>,
     permit: Permit,
+    /// What their lines about access may name.
+    providers: Arc<Providers>,
 }
 
 impl Htaccess {
@@ -162,6 +166,7 @@ impl Htaccess {
             folders: folders_of(hosts()),
             names: names.into_iter().map(str::to_string).collect(),
             permit,
+            providers: Arc::clone(&draft.server.providers),
         })
     }
 
@@ -193,8 +198,13 @@ impl Htaccess {
         let name = path.to_string_lossy();
         let reading = herdgate_conf::read_htaccess(&name, text, self.start.clone(), &mut modules);
         let folder = path.parent().unwrap_or(Path::new("/"));
-        let (_, found, sources) =
-            load::load_htaccess(reading, &self.start.server_root, folder, &self.permit);
+        let (_, found, sources) = load::load_htaccess(
+            reading,
+            &self.start.server_root,
+            folder,
+            &self.permit,
+            &self.providers,
+        );
         let lacking: Vec<Diagnostic> = found.into_iter().filter(|found| found.lacking).collect();
         report.take(&lacking, &sources);
     }

@@ -122,7 +122,8 @@ fn freeze_host(
             found,
         ),
         locations_first: sections
-            .any_location(|settings| settings.alias.acts_early() || settings.rewrite.is_switched()),
+            .any_location(|settings| settings.alias.acts_early() || settings.rewrite.is_switched())
+            || sections.name_groups_of_locations(),
         walk: Walk::new(base, sections),
         settings,
     }
@@ -301,6 +302,7 @@ fn freeze_server<'d>(
         unique_ids: settings.unique_ids,
         see_request_tail: settings.core.see_request_tail(),
         proxy_protocol: false, // Until the hosts are known.
+        providers: Arc::clone(&settings.providers),
         types: types(settings, found),
         defines,
     }

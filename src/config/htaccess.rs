@@ -45,7 +45,8 @@ pub(crate) fn parse(path: &Path, text: &[u8], permit: &Permit, server: &Server) 
     let name = path.to_string_lossy();
     let reading = herdgate_conf::read_htaccess(&name, text, start, &mut modules);
     let folder = path.parent().unwrap_or(Path::new("/"));
-    let (content, found, sources) = load::load_htaccess(reading, &server.root, folder, permit);
+    let (content, found, sources) =
+        load::load_htaccess(reading, &server.root, folder, permit, &server.providers);
     let Content { settings, files } = content;
     let check = settings.authz.check();
     match found.iter().find(|diagnostic| diagnostic.is_error()) {

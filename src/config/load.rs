@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use herdgate_conf::{
-    Context, Definitions, Diagnostic, Host as Surroundings, Input, Line, Node, Place, Problem,
-    Reading, Sources, Span, Start, Tree, Word, nearest,
+    Context, Definitions, Diagnostic, Host as Surroundings, Input, Line, Node, Overrides, Place,
+    Problem, Reading, Severity, Sources, Span, Start, Tree, Word, nearest,
 };
 
 use super::apache;
@@ -27,6 +27,7 @@ use super::{DirSettings, HostSettings, ServerSettings, Source};
 use crate::expr::Condition;
 use crate::modules::authz_core::{self, Group, Methods};
 use crate::modules::core::Permit;
+use crate::modules::providers::{self, Providers};
 use crate::modules::{Module, Row, sections, unique_id};
 use crate::regex::{Case, Regex};
 use crate::route::ifs::IfChain;
@@ -132,16 +133,18 @@ pub(super) fn load_htaccess(
     root: &Path,
     folder: &Path,
     permit: &Permit,
+    providers: &Arc<Providers>,
 ) -> (Content, Vec<Diagnostic>, Sources) {
+    let server = ServerSettings { providers: Arc::clone(providers), ..ServerSettings::default() };
     let mut loader = Loader {
         sources: &reading.sources,
         root,
-        server: ServerSettings::default(),
+        server,
         hosts: Vec::new(),
         diagnostics: reading.diagnostics,
         permit: Some(permit),
     };
-    let mut content = Content::default();
+    let mut content = loader.content();
     loader.lines(
         &reading.tree.nodes,
         &mut content,
@@ -271,6 +274,9 @@ impl<'r> Loader<'r> {
                 Node::Section(section) if section.line.is("VirtualHost") => {
                     self.virtual_host(section, context);
                 }
+                Node::Section(section) if providers::is_alias(&section.line) => {
+                    self.provider_alias(section, context);
+                }
                 Node::Section(section) if is_if(&section.line) => {
                     let outside = Surround { outer: None, folder: None };
                     self.if_section(section, &mut host.base, &outside);
@@ -298,6 +304,50 @@ impl<'r> Loader<'r> {
         self.hosts.push(host);
     }
 
+    /// `<AuthnProviderAlias>` and `<AuthzProviderAlias>`, in which only lines about access may stand.
+    fn provider_alias(&mut self, section: &herdgate_conf::Section, context: Context) {
+        let line = &section.line;
+        let name = &line.name.text;
+        if context == Context::VirtualHost {
+            return self
+                .error(&line.name, format!("<{name}> cannot occur within <VirtualHost> section"));
+        }
+        let mut content = self.content();
+        for node in &section.children {
+            let inner = node.line();
+            let is_about_access =
+                |row: &Row| row.describe().overrides.contains(Overrides::AUTH_CONFIG);
+            match node {
+                Node::Line(line)
+                    if Row::named(&line.name.text).as_ref().is_none_or(is_about_access) =>
+                {
+                    let surround = Surround { outer: Some(&section.line), folder: None };
+                    self.line_of_section(line, &mut content.settings, &surround);
+                }
+                Node::Line(_) | Node::Section(_) => {
+                    let inner = &inner.name;
+                    self.error(inner, format!("{} not allowed in <{name}> context", inner.text));
+                }
+            }
+        }
+        let mut providers = Providers::clone(&self.server.providers);
+        let place = self.place(Context::Directory);
+        match providers.add(line, content.settings, &place) {
+            Ok(warning) => {
+                self.server.providers = Arc::new(providers);
+                let warning = warning.map(|it| Diagnostic::new(Severity::Warning, it));
+                self.diagnostics.extend(warning);
+            }
+            Err(problem) => self.problem(problem),
+        }
+    }
+
+    /// A section, or a `.htaccess` file, in which nothing stands yet.
+    fn content(&self) -> Content {
+        let providers = Arc::clone(&self.server.providers);
+        Content { settings: DirSettings { providers, ..DirSettings::default() }, files: Vec::new() }
+    }
+
     /// A section of the main server, of a virtual host, or of `<Directory>`.
     fn section(
         &mut self,
@@ -311,7 +361,7 @@ impl<'r> Loader<'r> {
             Some(Matcher::Directory(path)) => Some(PathBuf::from(path.to_string())),
             _ => None,
         };
-        let mut content = Content::default();
+        let mut content = self.content();
         let known = sections::names().any(|known| line.is(known));
         if known {
             let folder = own_folder.as_deref().or(folder);
@@ -360,7 +410,7 @@ impl<'r> Loader<'r> {
     ) {
         let line = &section.line;
         let condition = if line.is("Else") { None } else { Some(self.condition(line)) };
-        let mut content = Content::default();
+        let mut content = self.content();
         let within = Surround { outer: Some(line), folder: surround.folder };
         self.lines(&section.children, &mut content, &within);
         if let Err(message) = content.settings.authz.check() {
@@ -423,7 +473,7 @@ impl<'r> Loader<'r> {
         {
             self.error(trace, "TRACE cannot be controlled by <Limit>, see TraceEnable");
         }
-        let mut within = Content::default();
+        let mut within = self.content();
         std::mem::swap(&mut within.settings, &mut content.settings);
         let before = within.settings.authz.take();
         let access_before = std::mem::take(&mut within.settings.access);
@@ -507,7 +557,7 @@ impl<'r> Loader<'r> {
         section: &herdgate_conf::Section,
         surround: &Surround<'_>,
     ) -> Vec<authz_core::Node> {
-        let mut settings = DirSettings::default();
+        let mut settings = self.content().settings;
         for child in &section.children {
             match child {
                 Node::Line(line) if line.is("Require") => {
@@ -642,12 +692,12 @@ impl<'r> Loader<'r> {
     }
 
     fn problem(&mut self, problem: Problem) {
-        self.diagnostics.push(Diagnostic::new(herdgate_conf::Severity::Error, problem));
+        self.diagnostics.push(Diagnostic::new(Severity::Error, problem));
     }
 }
 
 /// What a section, or a `.htaccess` file, holds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Content {
     pub(super) settings: DirSettings,
     pub(super) files: Vec<Arc<Section>>,

@@ -43,7 +43,7 @@ use crate::modules::core::{LogTarget, Permit, Tokens};
 use crate::modules::log_config::Only;
 use crate::modules::mime::TypeMap;
 use crate::modules::mpm_common::{Gate, ListenAddress, Mutex, SpawnPolicy};
-use crate::route::alias::{self, Mapped, Unmapped};
+use crate::modules::providers::Providers;
 use crate::route::hosts::{HostIndex, HostTable};
 use crate::route::walk::{MergeCache, Walk};
 use changes::Outline;
@@ -103,6 +103,8 @@ pub struct Server {
     pub see_request_tail: bool,
     /// Some host has `RemoteIPProxyProtocol On`.
     pub proxy_protocol: bool,
+    /// What lines about access may name, in `.htaccess` too.
+    pub providers: Arc<Providers>,
     /// Types by extension.
     pub types: TypeMap,
     /// What was defined at the end, sorted.
@@ -301,14 +303,6 @@ impl Host {
     /// Whether the settings of `<Location>` sections are asked for before a path is mapped.
     pub(crate) fn asks_locations_first(&self) -> bool {
         self.locations_first
-    }
-
-    /// The file that a path stands for. `path` is decoded and normalised.
-    ///
-    /// # Errors
-    /// No alias matches and there is no DocumentRoot, or an AliasMatch leads astray.
-    pub fn map(&self, path: &[u8]) -> Result<Mapped, Unmapped> {
-        alias::map(self.base().alias.list(), self.settings.core.document_root(), path)
     }
 
     /// What holds for a path and the file it was mapped to, if it was. `path` is decoded and normalised, `file`

@@ -21,8 +21,8 @@ use crate::modules::zstd;
 use crate::modules::{
     access_compat, alias, allowmethods, auth_basic, authn_core, authn_file, authz_core,
     authz_groupfile, autoindex, core, deflate, dir, env, expires, filter, headers, info,
-    log_config, mime, mpm_common, negotiation, precompressed, remoteip, reqtimeout, rewrite,
-    setenvif, status, unixd, userdir, vhost_alias,
+    log_config, mime, mpm_common, negotiation, precompressed, providers, remoteip, reqtimeout,
+    rewrite, setenvif, status, unixd, userdir, vhost_alias,
 };
 use crate::route::ifs::IfChain;
 
@@ -45,6 +45,8 @@ pub struct ServerSettings {
     pub mime: mime::Server,
     /// What the process models share.
     pub mpm: mpm_common::Mpm,
+    /// Providers that have got other names so far.
+    pub providers: Arc<providers::Providers>,
     /// mod_status
     pub status: status::Status,
     /// mod_unixd
@@ -119,6 +121,8 @@ pub struct DirSettings {
     pub mime: mime::Mime,
     /// mod_negotiation
     pub negotiation: negotiation::Negotiation,
+    /// What `<AuthnProviderAlias>` and its like have named, for the lines that may say such a name.
+    pub providers: Arc<providers::Providers>,
     /// mod_rewrite
     pub rewrite: rewrite::Rewrite,
     /// Files that were compressed beforehand.
@@ -170,6 +174,7 @@ impl DirSettings {
             headers: outer.headers.merge(&inner.headers),
             mime: outer.mime.merge(&inner.mime),
             negotiation: outer.negotiation.merge(&inner.negotiation),
+            providers: Arc::clone(&inner.providers),
             rewrite: outer.rewrite.merge(&inner.rewrite),
             precompressed: outer.precompressed.merge(&inner.precompressed),
             setenvif: outer.setenvif.merge(&inner.setenvif),

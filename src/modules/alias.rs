@@ -146,7 +146,7 @@ pub(crate) fn translate(request: &mut Request<'_>) -> Result<Option<Mapped>, Sto
         return place.map(request, settings.alias.preserves_path()).map(Some);
     }
     let aliases = request.host().base().alias.list();
-    alias::map_by_alias(aliases, &request.place.path).map_err(|_| request.unmapped())
+    alias::map(aliases, &request.place.path).map_err(|_| request.unmapped())
 }
 
 /// Among the fixups: the redirects of the sections.

@@ -9,13 +9,16 @@
 //!
 //! - The name is logged as soon as it is read: with status 401 it may be anybody's.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::prelude::BASE64_STANDARD;
-use herdgate_conf::{Args, Directive, Overrides, Problem};
+use herdgate_conf::{Args, Directive, Overrides, Problem, Word};
 
 use super::authn_file::{self, Authn};
+use super::providers::{AuthnAlias, Providers};
 use super::{Module, SECTION, authn_core};
 use crate::config::DirSettings;
 use crate::expr::{Groups, Text};
@@ -27,7 +30,18 @@ use crate::request::{Refusal, Request, Stop};
 #[derive(Debug, Clone, Default)]
 pub struct AuthBasic {
     authoritative: Option<bool>,
+    /// Empty: nobody has said anything, which is `file`.
+    providers: Vec<Provider>,
     fake: Option<Option<Fake>>,
+}
+
+/// Who may know a password.
+#[derive(Debug, Clone)]
+enum Provider {
+    /// `file`: the place's own AuthUserFile.
+    File,
+    /// What an `<AuthnProviderAlias>` has named.
+    Alias(Arc<AuthnAlias>),
 }
 
 /// `AuthBasicFake`: what the handler sees instead of what the client has sent.
@@ -52,6 +66,10 @@ impl AuthBasic {
     pub fn merge(&self, inner: &Self) -> Self {
         Self {
             authoritative: inner.authoritative.or(self.authoritative),
+            providers: match inner.providers.as_slice() {
+                [] => self.providers.clone(),
+                inner => inner.to_vec(),
+            },
             fake: inner.fake.clone().or_else(|| self.fake.clone()),
         }
     }
@@ -76,7 +94,7 @@ pub(crate) fn check_user_id(request: &mut Request<'_>) -> Result<Option<()>, Sto
         return Err(challenge(&realm));
     };
     request.user = Some(user.clone());
-    let answer = authn_file::check_password(request, &user, &password)?;
+    let answer = ask_providers(request, &user, &password)?;
     let authoritative = request.place.settings.auth_basic.authoritative();
     let (user, path) = (Quoted(&user), Quoted(&request.place.path));
     let entry = request.log(Level::Error, "auth_basic");
@@ -90,6 +108,27 @@ pub(crate) fn check_user_id(request: &mut Request<'_>) -> Result<Option<()>, Sto
         Authn::GeneralError => return Err(Refusal::stop(Status::INTERNAL_SERVER_ERROR)),
     }
     Err(challenge(&realm))
+}
+
+/// Asks one after the other, until one knows the user.
+fn ask_providers(request: &mut Request<'_>, user: &[u8], password: &[u8]) -> Result<Authn, Stop> {
+    let settings = Arc::clone(&request.place.settings);
+    let providers = match settings.auth_basic.providers.as_slice() {
+        [] => &[Provider::File],
+        providers => providers,
+    };
+    let mut answer = Authn::UserNotFound;
+    for provider in providers {
+        let own = match provider {
+            Provider::File => settings.authn_file.clone(),
+            Provider::Alias(alias) => settings.authn_file.merge(&alias.settings.authn_file),
+        };
+        answer = authn_file::check_password(request, &own, user, password)?;
+        if answer != Authn::UserNotFound {
+            break;
+        }
+    }
+    Ok(answer)
 }
 
 /// 401: the client may try, or try again. It is no news to the client that a password is needed, so nothing is logged.
@@ -196,9 +235,14 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("file"),
         contexts: SECTION,
         overrides: Overrides::AUTH_CONFIG,
-        docs: "Who knows passwords: `file`, which is AuthUserFile. Apache's dbm, dbd, ldap, socache and anon are not \
-               supported: they are errors.",
-        apply: |_, args| only_file(args),
+        docs: "Who knows passwords: `file`, which is AuthUserFile, and what <AuthnProviderAlias> has named. The first one \
+               that knows the user decides. Apache's dbm, dbd, ldap, socache and anon are not supported: they are \
+               errors.",
+        apply: |settings, args| {
+            let named = named(args, &settings.providers)?;
+            settings.auth_basic.providers.extend(named);
+            Ok(())
+        },
     },
     Directive {
         name: "AuthBasicAuthoritative",
@@ -245,21 +289,22 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
     },
 ];
 
-/// There is one provider, so its name need not be kept.
-fn only_file(args: &mut Args<'_>) -> Result<(), Problem> {
+/// The providers that a line names.
+fn named(args: &mut Args<'_>, providers: &Providers) -> Result<Vec<Provider>, Problem> {
     const APACHES: [&str; 6] = ["anon", "dbd", "dbm", "fcgi", "ldap", "socache"];
     let first = args.required()?;
-    for word in std::iter::once(first).chain(args) {
-        match word.text.as_str() {
-            "file" => {}
-            name if APACHES.contains(&name) => {
+    let provider = |word: &Word| match word.text.as_str() {
+        "file" => Ok(Provider::File),
+        name => match providers.authn(name) {
+            Some(alias) => Ok(Provider::Alias(alias)),
+            None if APACHES.contains(&name) => {
                 let message = format!("the Authn provider {name} is not supported");
-                return Err(Problem::at(word, message).help("file is, with AuthUserFile"));
+                Err(Problem::at(word, message).help("file is, with AuthUserFile"))
             }
-            name => return Err(Problem::at(word, format!("Unknown Authn provider: {name}"))),
-        }
-    }
-    Ok(())
+            None => Err(Problem::at(word, format!("Unknown Authn provider: {name}"))),
+        },
+    };
+    std::iter::once(first).chain(args).map(provider).collect()
 }
 
 fn fake(args: &mut Args<'_>) -> Result<Option<Fake>, Problem> {
@@ -267,7 +312,7 @@ fn fake(args: &mut Args<'_>) -> Result<Option<Fake>, Problem> {
     if first.text.eq_ignore_ascii_case("off") && args.remaining() == 0 {
         return Ok(None);
     }
-    let parse = |word: &herdgate_conf::Word| {
+    let parse = |word: &Word| {
         Text::parse(&word.text).map_err(|message| {
             Problem::at(word, format!("Could not parse fake expression: {message}"))
         })

@@ -73,13 +73,14 @@ impl Passwords {
     }
 }
 
-/// Asks the file about a name and a password.
+/// Asks the file of these settings about a name and a password.
 pub(crate) fn check_password(
     request: &mut Request<'_>,
+    settings: &AuthnFile,
     user: &[u8],
     password: &[u8],
 ) -> Result<Authn, Stop> {
-    let Some(file) = request.place.settings.authn_file.file.clone() else {
+    let Some(file) = &settings.file else {
         let message = "AH01619: AuthUserFile not specified in the configuration";
         request.log(Level::Error, "authn_file").say(format_args!("{message}"));
         return Ok(Authn::GeneralError);

@@ -14,9 +14,12 @@
 //!   granted.
 //! - What cannot be judged is an error of configuration, never a silent grant.
 
-use herdgate_conf::{Args, Directive, Overrides, Problem, nearest};
+use std::sync::Arc;
+
+use herdgate_conf::{Args, Directive, Line, Overrides, Place, Problem, nearest};
 
 use super::authz_host::Network;
+use super::providers::{AuthzAlias, Providers};
 use super::{
     Module, SECTION, auth_basic, authn_core, authz_groupfile, authz_host, authz_owner, authz_user,
 };
@@ -88,6 +91,8 @@ pub(crate) enum Rule {
     FileGroup,
     /// `Require file-owner`
     FileOwner,
+    /// What an `<AuthzProviderAlias>` has named.
+    Alias(Arc<AuthzAlias>),
 }
 
 /// The methods that `<Limit>` names, or all but those of `<LimitExcept>`.
@@ -321,7 +326,7 @@ pub(crate) fn auth_checker(request: &mut Request<'_>) -> Result<(), Stop> {
 }
 
 fn judge(request: &mut Request<'_>) -> Result<Option<Verdict>, Stop> {
-    let settings = std::sync::Arc::clone(&request.place.settings);
+    let settings = Arc::clone(&request.place.settings);
     let method = request.method().as_str();
     settings.authz.judge(method, &mut |rule| rule.judge(request))
 }
@@ -353,8 +358,18 @@ impl Rule {
             Rule::Group(names) => return authz_groupfile::group(request, names),
             Rule::FileGroup => return authz_groupfile::file_group(request),
             Rule::FileOwner => return authz_owner::file_owner(request),
+            Rule::Alias(alias) => return alias_says(request, alias),
         })
     }
+}
+
+/// What a provider says under another name: what stands in its section holds while it is asked.
+fn alias_says(request: &mut Request<'_>, alias: &AuthzAlias) -> Result<Verdict, Stop> {
+    let merged = Arc::new(DirSettings::merge(&request.place.settings, &alias.settings));
+    let here = std::mem::replace(&mut request.place.settings, merged);
+    let said = alias.rule.judge(request);
+    request.place.settings = here;
+    said
 }
 
 /// Whether a method, as it was written, is among these. GET and HEAD are one: who may have the one may have the other.
@@ -433,10 +448,10 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
                back; `forward-dns` with names that must have the client's address; `env` with variables of which one \
                must be set, by SetEnvIf; `method` with methods; `expr` with an expression; `user` with names, \
                `valid-user`, `group` with groups, `file-owner` and `file-group` for whoever has proved to be somebody. \
-               Without a container, one that holds is enough. Apache's providers for dbm, dbd and ldap are not \
-               supported: they are errors.",
+               A name that <AuthzProviderAlias> has given may stand for any of these. Without a container, one that \
+               holds is enough. Apache's providers for dbm, dbd and ldap are not supported: they are errors.",
         apply: |settings, args| {
-            let node = require(args)?;
+            let node = require(args, &settings.providers)?;
             settings.authz.push(node);
             Ok(())
         },
@@ -504,17 +519,34 @@ const PROVIDERS_TO_COME: &[&str] = &[
     "ldap-user",
 ];
 
-fn require(args: &mut Args<'_>) -> Result<Node, Problem> {
+fn require(args: &mut Args<'_>, providers: &Providers) -> Result<Node, Problem> {
     let negated = args.peek().is_some_and(|word| word.text.eq_ignore_ascii_case("not"));
     if negated {
         args.next();
     }
-    let rule = rule(args)?;
+    let rule = rule(args, providers)?;
     Ok(if negated { Node::Not(rule) } else { Node::Rule(rule) })
 }
 
-fn rule(args: &mut Args<'_>) -> Result<Rule, Problem> {
+/// What a line says behind its `Require`, which stands in none.
+pub(super) fn rule_of(
+    line: &Line,
+    providers: &Providers,
+    place: &Place<'_>,
+) -> Result<Rule, Problem> {
+    let row = DIRECTIVES[0].describe();
+    let mut args = Args::new(&row, line, place);
+    let rule = rule(&mut args, providers)?;
+    args.finish()?;
+    Ok(rule)
+}
+
+fn rule(args: &mut Args<'_>, providers: &Providers) -> Result<Rule, Problem> {
     let word = args.required()?;
+    if let Some(alias) = providers.authz(&word.text) {
+        args.rest(); // As Apache, which asks what the alias says and nothing else.
+        return Ok(Rule::Alias(alias));
+    }
     let provider = word.text.to_ascii_lowercase();
     match provider.as_str() {
         "all" => everybody(args),

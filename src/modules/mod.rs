@@ -41,6 +41,7 @@ pub mod mime;
 pub mod mpm_common;
 pub mod negotiation;
 pub mod precompressed;
+pub mod providers;
 pub mod ratelimit;
 pub mod remoteip;
 pub mod reqtimeout;

@@ -41,7 +41,8 @@ pub const ALL: &[(&str, Description)] = &[
             HOST,
             Overrides::NONE,
             "Settings for files in whose path the regular expression is found. They apply after \
-             all plain <Directory> sections.",
+             all plain <Directory> sections. What a group `(?<name>…)` matches becomes the variable MATCH_NAME, which \
+             SetEnvIf, expressions and rules may ask.",
         ),
     ),
     (
@@ -63,7 +64,8 @@ pub const ALL: &[(&str, Description)] = &[
             "<FilesMatch regex>",
             FILES,
             Overrides::ALL,
-            "Settings for files in whose name the regular expression is found.",
+            "Settings for files in whose name the regular expression is found. Named groups become variables, as in \
+             <DirectoryMatch>.",
         ),
     ),
     (
@@ -85,7 +87,8 @@ pub const ALL: &[(&str, Description)] = &[
             "<LocationMatch regex>",
             HOST,
             Overrides::NONE,
-            "Settings for URL paths in which the regular expression is found.",
+            "Settings for URL paths in which the regular expression is found. Named groups become variables, as in \
+             <DirectoryMatch>.",
         ),
     ),
     (
@@ -139,6 +142,28 @@ pub const ALL: &[(&str, Description)] = &[
             SECTION,
             Overrides::ALL,
             "Access control in it holds for all methods but these.",
+        ),
+    ),
+    (
+        "authn_core_module",
+        section(
+            "<AuthnProviderAlias>",
+            "<AuthnProviderAlias provider alias>",
+            SERVER,
+            Overrides::NONE,
+            "A password file by a name, for AuthBasicProvider. The provider is `file`; what stands in the section, \
+             AuthUserFile, holds while it is asked.",
+        ),
+    ),
+    (
+        "authz_core_module",
+        section(
+            "<AuthzProviderAlias>",
+            "<AuthzProviderAlias provider alias arguments>",
+            SERVER,
+            Overrides::NONE,
+            "What `Require provider arguments` asks by a name, for Require. What stands in the section, AuthGroupFile \
+             for example, holds while it is asked. Several arguments stand in one pair of quotes.",
         ),
     ),
     (

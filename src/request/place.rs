@@ -199,6 +199,7 @@ impl Request<'_> {
         let settings = self.settings_for(&path, mapped.as_ref().map(|mapped| &*mapped.file));
         self.place.path = path;
         let (path, settings) = (std::mem::take(&mut self.place.path), settings?);
+        self.set_groups();
         self.place = self.decided(Place { path, mapped, path_info: Vec::new(), settings })?;
         Ok(())
     }
@@ -286,6 +287,7 @@ impl Request<'_> {
         let settings = self.settings_for(&path, Some(file_path));
         self.place.path = path;
         self.place.settings = settings?;
+        self.set_groups();
         self.place.path_info = path_info;
         if let Some(mapped) = &mut self.place.mapped {
             mapped.file = file_path.to_path_buf();
@@ -385,6 +387,13 @@ impl Request<'_> {
         let settings = settings.map_err(|spoilt| self.spoilt(spoilt))?;
         self.trace_sections(path, file);
         Ok(settings)
+    }
+
+    /// `MATCH_NAME` for what the patterns of sections that hold here have matched.
+    pub(super) fn set_groups(&mut self) {
+        for (name, value) in self.caches.merged.take_groups() {
+            self.env.set(name, value);
+        }
     }
 
     fn spoilt(&self, spoilt: Spoilt) -> Stop {

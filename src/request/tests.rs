@@ -14,6 +14,7 @@ use crate::response::Body;
 
 mod filters;
 mod limits;
+mod providers;
 mod rewrite;
 
 /// A served folder, its configuration and its error log.

@@ -15,6 +15,7 @@ impl Request<'_> {
             let settings = self.settings_for(&path, None);
             self.place.path = path;
             self.place.settings = settings?;
+            self.set_groups();
         }
         if let Some(mapped) = rewrite::translate(self)? {
             return Ok(Some(mapped));

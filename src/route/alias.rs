@@ -31,14 +31,9 @@ pub struct Mapped {
     pub prefix: Vec<u8>,
 }
 
-/// Why a URL has no file.
+/// The target of an AliasMatch would leave its folder by `..`, or is not absolute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unmapped {
-    /// No alias matches, and there is no DocumentRoot.
-    NoRoot,
-    /// The target of an AliasMatch would leave its folder by `..`, or is not absolute.
-    Escapes,
-}
+pub(crate) struct Escapes;
 
 impl Mapped {
     /// The folder that must not be left.
@@ -59,23 +54,8 @@ impl Mapped {
     }
 }
 
-/// Maps a decoded and normalised path.
-pub(crate) fn map(
-    aliases: &[Arc<Alias>],
-    document_root: Option<&Path>,
-    path: &[u8],
-) -> Result<Mapped, Unmapped> {
-    match map_by_alias(aliases, path)? {
-        Some(mapped) => Ok(mapped),
-        None => document_root.map(|root| join_below(root, path)).ok_or(Unmapped::NoRoot),
-    }
-}
-
-/// As [`map`], by aliases alone; `None`: no alias matches.
-pub(crate) fn map_by_alias(
-    aliases: &[Arc<Alias>],
-    path: &[u8],
-) -> Result<Option<Mapped>, Unmapped> {
+/// Maps a decoded and normalised path by the first alias that matches; `None`: none does.
+pub(crate) fn map(aliases: &[Arc<Alias>], path: &[u8]) -> Result<Option<Mapped>, Escapes> {
     for alias in aliases {
         match &alias.from {
             AliasFrom::Prefix(prefix) => {
@@ -183,12 +163,12 @@ fn normal(path: &[u8]) -> Vec<u8> {
 
 /// The target of an AliasMatch with `$0` to `$9` replaced. What a client wrote is in it, so it is
 /// checked again.
-fn substituted(target: &Path, groups: &Captures<'_>) -> Result<Mapped, Unmapped> {
+fn substituted(target: &Path, groups: &Captures<'_>) -> Result<Mapped, Escapes> {
     let target = target.as_os_str().as_bytes();
     let text = groups.substitute(target);
     let climbs = text.split(|byte| *byte == b'/').any(|component| component == b"..");
     if climbs || !text.starts_with(b"/") || text.contains(&0) {
-        return Err(Unmapped::Escapes);
+        return Err(Escapes);
     }
     // What stands before the first group is what the operator wrote: its folder must not be left.
     let fixed = target.iter().position(|byte| *byte == b'$').unwrap_or(target.len());
@@ -227,9 +207,15 @@ mod tests {
         list.map(Arc::new).to_vec()
     }
 
+    /// By the aliases, or below a document root.
+    fn map_or_join(path: &str) -> Result<Mapped, Escapes> {
+        let below = || join_below(Path::new("/srv"), path.as_bytes());
+        Ok(map(&aliases(), path.as_bytes())?.unwrap_or_else(below))
+    }
+
     #[track_caller]
-    fn check(path: &str, expected: Result<(&str, &str), Unmapped>) {
-        let found = map(&aliases(), Some(Path::new("/srv")), path.as_bytes());
+    fn check(path: &str, expected: Result<(&str, &str), Escapes>) {
+        let found = map_or_join(path);
         let expected = expected.map(|(file, root)| (PathBuf::from(file), PathBuf::from(root)));
         assert_eq!(found.map(|it| (it.file.clone(), it.root().to_path_buf())), expected, "{path}");
     }
@@ -240,7 +226,7 @@ mod tests {
         check("/a/b.html", Ok(("/srv/a/b.html", "/srv")));
         check("//a///b/", Ok(("/srv/a/b/", "/srv")));
         check("/iconsets", Ok(("/srv/iconsets", "/srv")));
-        assert_eq!(map(&[], None, b"/"), Err(Unmapped::NoRoot));
+        assert_eq!(map(&[], b"/"), Ok(None));
     }
 
     #[test]
@@ -256,7 +242,7 @@ mod tests {
     #[test]
     fn alias_match_substitutes_and_cannot_climb() {
         check("/~anna/a.html", Ok(("/home/anna/www/a.html", "/home")));
-        check("/~../etc", Err(Unmapped::Escapes));
+        check("/~../etc", Err(Escapes));
     }
 
     #[test]
@@ -287,7 +273,7 @@ mod tests {
         fn a_mapped_path_stays_below_its_root(path in "(/[a-z.~]{0,4}){0,6}/?") {
             let climbs = path.split('/').any(|component| component == "..");
             prop_assume!(!climbs);
-            if let Ok(mapped) = map(&aliases(), Some(Path::new("/srv")), path.as_bytes()) {
+            if let Ok(mapped) = map_or_join(&path) {
                 let text = mapped.file.to_str().unwrap().to_string();
                 prop_assert!(mapped.file.starts_with(mapped.root()), "{text}");
                 prop_assert!(!text.contains("//") && !text.contains("/./"), "{text}");

@@ -146,7 +146,7 @@ impl Sections {
         mut read: impl FnMut(&[u8], &Permit) -> Result<Option<Arc<htaccess::Outcome>>, E>,
         layers: &mut Vec<Layer>,
     ) -> Result<(), E> {
-        let name = file.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let name = last_component(file);
         let mut folders = FoldersToAsk { file, next: Some(0), permit: Permit::default() };
         // Steps 1 and 2 decide which <Files> sections there are, but those come after all of them.
         let mut within: SmallVec<[Within<'_>; 4]> = SmallVec::new();
@@ -192,6 +192,18 @@ impl Sections {
     /// Whether any `<Location>` has settings like these.
     pub(crate) fn any_location(&self, has: impl Fn(&DirSettings) -> bool) -> bool {
         self.locations.iter().any(|id| has(&self.get(*id).settings))
+    }
+
+    /// Whether any `<LocationMatch>` has named groups, which rules of the host may ask.
+    pub(crate) fn name_groups_of_locations(&self) -> bool {
+        self.locations.iter().any(|id| match &self.get(*id).matcher {
+            Matcher::LocationPattern(regex) => !regex.names().is_empty(),
+            Matcher::Directory(_)
+            | Matcher::DirectoryPattern(_)
+            | Matcher::File(_)
+            | Matcher::FilePattern(_)
+            | Matcher::Location(_) => false,
+        })
     }
 
     pub(crate) fn get(&self, id: SectionId) -> &Section {
@@ -246,6 +258,11 @@ impl FoldersToAsk<'_> {
     }
 }
 
+/// What follows the last slash.
+fn last_component(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
+}
+
 fn depth(all: &[Arc<Section>], id: SectionId) -> usize {
     match &all[id as usize].matcher {
         Matcher::Directory(path) => path.depth,
@@ -280,6 +297,31 @@ impl Matcher {
             | Matcher::DirectoryPattern(_)
             | Matcher::Location(_)
             | Matcher::LocationPattern(_) => false,
+        }
+    }
+
+    /// What the named groups of a pattern match in what it covers, as the variables `MATCH_NAME`.
+    pub(super) fn push_groups(
+        &self,
+        url: &[u8],
+        file: Option<&Path>,
+        groups: &mut Vec<(String, Vec<u8>)>,
+    ) {
+        let file = || file.map_or(&b""[..], |file| file.as_os_str().as_bytes());
+        let (regex, text) = match self {
+            Matcher::DirectoryPattern(regex) => (regex, file()),
+            Matcher::FilePattern(regex) => (regex, last_component(file())),
+            Matcher::LocationPattern(regex) => (regex, url),
+            Matcher::Directory(_) | Matcher::File(_) | Matcher::Location(_) => return,
+        };
+        if regex.names().is_empty() {
+            return;
+        }
+        let Some(found) = regex.captures(text) else { return };
+        for (number, name) in regex.names() {
+            if let Some(value) = found.get(*number) {
+                groups.push((format!("MATCH_{}", name.to_ascii_uppercase()), value.to_vec()));
+            }
         }
     }
 

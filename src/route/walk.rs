@@ -25,6 +25,8 @@ pub struct MergeCache {
     /// The key to look up, and its layers; kept to reuse their memory.
     key: Key,
     layers: Vec<Layer>,
+    /// What the named groups of the layers' patterns have matched in the last walk.
+    groups: Vec<(String, Vec<u8>)>,
 }
 
 /// A combination that was met before.
@@ -51,6 +53,13 @@ pub(crate) enum Layer {
     Htaccess(Arc<htaccess::Outcome>),
     /// A `<Files>` section in a `.htaccess` file.
     Files(Arc<Section>),
+}
+
+impl MergeCache {
+    /// What the named groups of sections have matched in the last walk, as variables: `MATCH_NAME`. The later counts.
+    pub(crate) fn take_groups(&mut self) -> impl Iterator<Item = (String, Vec<u8>)> + '_ {
+        self.groups.drain(..)
+    }
 }
 
 /// More combinations than this are a peculiar site, or somebody who tries to fill our memory: start
@@ -93,7 +102,11 @@ impl Walk {
         cache.key.walk = self.number;
         cache.key.layers.clear();
         cache.layers.clear();
+        cache.groups.clear();
         self.sections.collect(url, file, read, &mut cache.layers)?;
+        for section in cache.layers.iter().filter_map(|layer| self.section(layer)) {
+            section.matcher.push_groups(url, file, &mut cache.groups);
+        }
         if cache.layers.is_empty() {
             return Ok(Arc::clone(&self.base));
         }
@@ -132,6 +145,14 @@ impl Walk {
             },
         };
         Ok(layers.iter().map(in_words).collect())
+    }
+
+    fn section<'s>(&'s self, layer: &'s Layer) -> Option<&'s Section> {
+        match layer {
+            Layer::Section(id) => Some(self.sections.get(*id)),
+            Layer::Files(section) => Some(section),
+            Layer::Htaccess(_) => None,
+        }
     }
 
     fn merge(&self, layers: &[Layer]) -> DirSettings {
