@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use herdgate_mpm::linger::Linger;
-use herdgate_mpm::scoreboard::{REQUEST_BYTES_MAX, State as Doing};
+use herdgate_mpm::scoreboard::{Ending, REQUEST_BYTES_MAX, State as Doing};
 use herdgate_mpm::{
     Connection, Deadline, Interest, JobHandle, Moment, Phase, Socket, Step, Turn, Wait, Why,
 };
@@ -42,7 +42,8 @@ use crate::request::{self, Caches, Client, Outcome, Server};
 use crate::response::Response;
 use crate::server::ThreadState;
 use crate::transport::{Received, Transport};
-use answers::{Answers, Asked};
+use answers::{Answers, Asked, Unlogged};
+use pacing::Patience;
 use sending::Sending;
 
 /// How long an idle connection may still wait for one more request once the server wants it to go.
@@ -64,6 +65,8 @@ pub struct WebConnection {
     served: Served,
     /// It was shed: the next answer is the last one.
     last: bool,
+    /// Its time was over: lingering close does not take long.
+    out_of_time: bool,
     /// Answers that were not the last one although it should go, since another request had come with theirs.
     kept_leaving: u8,
 }
@@ -167,6 +170,7 @@ impl WebConnection {
             kept: 0,
             served: Served::default(),
             last: false,
+            out_of_time: false,
             kept_leaving: 0,
         }
     }
@@ -191,7 +195,7 @@ impl Connection<ThreadState> for WebConnection {
                 State::Answering(answering) => self.answer_at_last(answering, turn),
                 State::WritingResponse(sending, then) => self.write_response(sending, then, turn),
                 State::DiscardingBody(discarding) => self.discard_body(discarding, turn),
-                State::LingeringClose(linger) => {
+                State::LingeringClose(mut linger) => {
                     match linger.advance(self.transport.socket(), turn) {
                         Step::Wait(wait) => Move::Wait(State::LingeringClose(linger), wait),
                         Step::Done => return Step::Done,
@@ -224,20 +228,30 @@ impl WebConnection {
                     self.transport.keep(input, false);
                     wait_for_request(awaited)
                 }
-                Err(NoPreamble) => self.close(turn),
+                Err(NoPreamble) => {
+                    turn.slot().count_ending(Ending::Refused);
+                    self.close(turn)
+                }
             },
             // Whatever had come by the deadline was read just now, so no request is lost by closing.
-            Ok(Received::Nothing) if turn.why() == Why::Expired && !awaited.begun => {
+            Ok(Received::Nothing) if turn.now() >= awaited.until && !awaited.begun => {
+                let ending = if awaited.kept { Ending::IdleTimeout } else { Ending::Silent };
+                self.time_is_over(ending, turn);
                 self.close(turn)
             }
-            Ok(Received::Nothing) if turn.why() == Why::Expired => {
+            Ok(Received::Nothing) if turn.now() >= awaited.until => {
                 self.give_up_on_head(&held, turn)
             }
             Ok(Received::Nothing) => {
                 self.transport.keep(&held, false);
                 wait_for_request(last_chance(awaited, turn))
             }
-            Ok(Received::End) | Err(_) => Move::To(State::Gone),
+            Ok(Received::End) | Err(_) => {
+                if awaited.begun {
+                    turn.slot().count_ending(Ending::RequestAborted);
+                }
+                Move::To(State::Gone)
+            }
         };
         turn.buffers().read = buffer;
         next
@@ -393,7 +407,8 @@ impl WebConnection {
 
     /// The client takes too long over a head that it has begun.
     fn give_up_on_head(&mut self, held: &[u8], turn: &mut Turn<'_, ThreadState>) -> Move {
-        self.log_read_timeout("header");
+        self.time_is_over(Ending::RequestTimeout, turn);
+        self.log_timeout(format_args!("AH01382: Request header read timeout"));
         let response = request::refuse(&self.server, &self.client, Status::REQUEST_TIMEOUT, "");
         let mut lines =
             held.split(|byte| matches!(byte, b'\r' | b'\n')).filter(|line| !line.is_empty());
@@ -514,19 +529,36 @@ impl WebConnection {
                     DrainState::More | DrainState::Bad => self.close(turn),
                 }
             }
-            Ok(Received::Nothing) if turn.why() == Why::Expired => {
-                self.log_read_timeout("body");
+            Ok(Received::Nothing) if turn.now() >= discarding.until => {
+                self.time_is_over(Ending::BodyTimeout, turn);
+                self.log_timeout(format_args!("AH01382: Request body read timeout"));
                 self.close(turn)
             }
             Ok(Received::Nothing) => wait_for_body(discarding),
-            Ok(Received::End) | Err(_) => Move::To(State::Gone),
+            Ok(Received::End) | Err(_) => {
+                turn.slot().count_ending(Ending::RequestAborted);
+                Move::To(State::Gone)
+            }
         };
         turn.buffers().read = buffer;
         next
     }
 
+    /// The client has had its time. Who was asked to go has been counted then.
+    fn time_is_over(&mut self, ending: Ending, turn: &Turn<'_, ThreadState>) {
+        self.out_of_time = true;
+        if !(self.last && ending == Ending::IdleTimeout) {
+            turn.slot().count_ending(ending);
+        }
+    }
+
     fn close(&mut self, turn: &mut Turn<'_, ThreadState>) -> Move {
-        match Linger::start(self.transport.socket(), turn.now()) {
+        let (socket, now) = (self.transport.socket(), turn.now());
+        let linger = match self.out_of_time {
+            true => Linger::start_short(socket, now),
+            false => Linger::start(socket, now),
+        };
+        match linger {
             Some(linger) => Move::To(State::LingeringClose(linger)),
             None => Move::To(State::Gone),
         }
@@ -544,6 +576,15 @@ impl WebConnection {
         self.first_host().settings.core.timeout()
     }
 
+    /// How long a client may take over an answer: the host's that gives it.
+    fn patience(&self, unlogged: Option<&Unlogged>) -> Patience {
+        let host = unlogged.map_or_else(
+            || self.first_host(),
+            |unlogged| &self.server.config.hosts[unlogged.host()],
+        );
+        Patience::new(host.settings.core.timeout(), host.settings.reqtimeout.send_rate())
+    }
+
     /// When to give up on a head of which so many bytes have come: `Timeout` from now on, but no later than
     /// `RequestReadTimeout` allows.
     fn head_deadline(&self, now: Moment, started: Moment, bytes: u64) -> Moment {
@@ -556,11 +597,11 @@ impl WebConnection {
         self.server.config.hosts[response.host].settings.reqtimeout.body()
     }
 
-    fn log_read_timeout(&self, stage: &str) {
+    fn log_timeout(&self, what: std::fmt::Arguments<'_>) {
         let index = self.client.local.map_or(0, |local| self.server.config.table.first(local));
         let entry = self.server.logs.error(index).at(log::Level::Info, "reqtimeout");
         let entry = entry.client(self.client.address);
-        entry.say(format_args!("AH01382: Request {stage} read timeout"));
+        entry.say(what);
     }
 
     fn head_limits(&self) -> HeadLimits {

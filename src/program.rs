@@ -304,7 +304,8 @@ impl WebProgram {
 
     /// Since when, with what, and what would help: one line.
     fn saturated(&self, work: &Work) {
-        let Work { reading, writing, keep_alive, closing, jobs, queued, .. } = work;
+        let Work { reading, writing, keep_alive, closing, jobs, queued, held_by_clients, .. } =
+            work;
         let cures = work.cures();
         let cures = if cures.is_empty() { "time".to_owned() } else { cures.join("; ") };
         let waits = in_words(work.waits);
@@ -312,8 +313,9 @@ impl WebProgram {
         let threads = work.workers_per_child;
         self.say(Level::Warn, format_args!(
             "all workers are busy, for a second or longer: {reading} reading requests, {writing} sending answers, \
-             {keep_alive} in keep-alive, {closing} closing, {jobs} waiting for files; {queued} connections queue, and \
-             {waits}. What would help: {cures}. A child of {threads} workers costs {kib} KiB"
+             {keep_alive} in keep-alive, {closing} closing, {jobs} waiting for files; {held_by_clients} of them only wait \
+             for slow clients; {queued} connections queue, and {waits}. What would help: {cures}. A child of {threads} \
+             workers costs {kib} KiB"
         ));
     }
 

@@ -68,7 +68,9 @@ impl<C> Served<C> {
             seat.service.end_turn(&mut seat.local);
             let Step::Wait(wait) = step else { return };
             seat.slot.set_state(wait.phase.into(), Moment::now());
+            seat.slot.set_waits_for_client(!wait.client.is_none());
             why = self.wait(wait, &child.orders);
+            seat.slot.set_waits_for_client(false);
             if why == Why::Drain {
                 child.leave_listeners_if_orphaned(); // The client may take long.
             }

@@ -66,6 +66,11 @@ pub struct Work {
     pub jobs: u32,
     /// Anything else.
     pub other: u32,
+    /// Workers among them that do nothing but wait for a client who is slow to send a request, or to take an answer. In the
+    /// event model there are none.
+    pub held_by_clients: u32,
+    /// Event: connections wait in loops, and hold no workers.
+    pub in_loops: bool,
     /// Children of old generations that have not finished yet.
     pub finishing_children: u32,
     /// Connections that the kernel has queued.
@@ -83,6 +88,11 @@ pub struct Work {
 impl Work {
     pub(crate) fn add_slots(&mut self, slots: &[Slot]) {
         for slot in slots {
+            let waits_for_client = slot.waits_for_client.load(Relaxed) != 0;
+            match slot.state() {
+                State::Reading | State::Writing if waits_for_client => self.held_by_clients += 1,
+                _ => {}
+            }
             match slot.state() {
                 State::Reading => self.reading += 1,
                 State::Writing => self.writing += 1,
@@ -95,6 +105,7 @@ impl Work {
     }
 
     pub(crate) fn add_parked(&mut self, child: &ChildRecord) {
+        self.in_loops = true;
         self.reading += child.parked_request.load(Relaxed);
         self.writing += child.parked_response.load(Relaxed);
         self.keep_alive += child.parked_idle.load(Relaxed);
@@ -108,13 +119,25 @@ impl Work {
         let total = self.reading + self.writing + self.keep_alive + self.closing + self.other;
         let many = |part: u32| part * 3 >= total && part > 0; // A third of all is worth a word.
         let mut cures = Vec::new();
-        if many(self.keep_alive) {
-            cures.push(
+        match self.in_loops {
+            false if many(self.keep_alive) => cures.push(
                 "a shorter KeepAliveTimeout, or the event model: idle connections hold workers",
-            );
+            ),
+            true if many(self.keep_alive) => cures.push(
+                "a shorter KeepAliveTimeout, or a higher AsyncRequestWorkerFactor: idle connections fill the loops",
+            ),
+            _ => {}
         }
-        if many(self.reading) {
-            cures.push("a shorter Timeout, or the event model: slow clients hold workers");
+        match self.in_loops {
+            false if many(self.held_by_clients) => cures.push(
+                "a shorter RequestReadTimeout and Timeout, a higher MinSendRate, or the event model: slow clients \
+                 hold workers",
+            ),
+            true if many(self.reading + self.writing) => cures.push(
+                "a higher AsyncRequestWorkerFactor, or a shorter RequestReadTimeout and Timeout: slow clients fill \
+                 the loops",
+            ),
+            _ => {}
         }
         if self.jobs > 0 && self.jobs * 3 >= total {
             cures.push("faster disks, or more memory for their cache: jobs wait for files");
@@ -208,8 +231,12 @@ mod tests {
         let keep_alive = Work { keep_alive: 20, writing: 5, at_limit: true, ..Work::default() };
         assert!(keep_alive.cures()[0].contains("KeepAliveTimeout"));
         assert!(keep_alive.cures()[1].contains("MaxRequestWorkers"));
-        let slow = Work { reading: 9, writing: 1, ..Work::default() };
+        let slow = Work { reading: 9, writing: 1, held_by_clients: 9, ..Work::default() };
         assert_eq!(slow.cures().len(), 1);
-        assert!(slow.cures()[0].contains("slow clients"));
+        assert!(slow.cures()[0].contains("slow clients hold workers"));
+        let busy = Work { reading: 9, writing: 1, ..Work::default() };
+        assert!(busy.cures().is_empty(), "nobody knows who holds them");
+        let loops = Work { reading: 900, writing: 9, in_loops: true, ..Work::default() };
+        assert!(loops.cures()[0].contains("slow clients fill the loops"));
     }
 }

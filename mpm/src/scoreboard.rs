@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Each kind of record has a file of its name: `areas` (the header), `global`, `child`, `slot`, `detail`, `gate`,
-//! `label`, `queue`.
+//! `label`, `queue`, `ending`.
 //! `reader` sees them all from outside, and `life` tells whether anybody still writes them.
 //!
 //! - One writer at a time for each record: the supervisor before the fork and after the reap, its worker between.
@@ -21,6 +21,7 @@
 mod areas;
 mod child;
 mod detail;
+mod ending;
 mod gate;
 mod global;
 mod label;
@@ -46,6 +47,7 @@ pub use areas::{Area, Header};
 pub use child::ChildRecord;
 pub(crate) use detail::Words;
 pub use detail::{Description, Detail, REQUEST_BYTES_MAX};
+pub use ending::{Ending, EndingRecord, Endings};
 pub use gate::GateRecord;
 pub use global::{Global, Stage};
 pub(crate) use label::Label;
@@ -115,6 +117,12 @@ impl Scoreboard {
         self.of_child(self.areas.details.of(&self.mapping), child)
     }
 
+    /// How the connections of one child's workers ended.
+    #[must_use]
+    pub fn endings(&self, child: usize) -> &[EndingRecord] {
+        self.of_child(self.areas.endings.of(&self.mapping), child)
+    }
+
     fn of_child<'a, T>(&self, all: &'a [T], child: usize) -> &'a [T] {
         &all[child * self.slots_per_child..][..self.slots_per_child]
     }
@@ -131,7 +139,11 @@ impl Scoreboard {
     /// reap, the worker's between.
     #[must_use]
     pub fn writer(&self, child: usize, worker: usize) -> SlotWriter<'_> {
-        SlotWriter { slot: &self.slots(child)[worker], detail: &self.details(child)[worker] }
+        SlotWriter {
+            slot: &self.slots(child)[worker],
+            detail: &self.details(child)[worker],
+            endings: &self.endings(child)[worker],
+        }
     }
 }
 

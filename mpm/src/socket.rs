@@ -103,6 +103,20 @@ impl Socket {
         sys::net::shutdown_write(self.fd.as_fd())
     }
 
+    /// How many bytes of what was sent the client has not taken yet: they stand in the kernel's buffer, or are on their
+    /// way. tcp(7), `SIOCOUTQ`.
+    #[must_use]
+    pub fn untaken(&self) -> u64 {
+        sys::net::untaken(self.fd.as_fd()).map_or(0, Into::into)
+    }
+
+    /// Lets the close that follows be a reset: what the client has not taken is thrown away, and the kernel's memory is
+    /// free at once. Otherwise the kernel would go on for minutes with a client who takes nothing. socket(7), `SO_LINGER`.
+    pub fn reset_on_close(&self) {
+        // A socket that cannot is broken already, and nothing is left of it.
+        let _ = socket2::SockRef::from(&self.fd).set_linger(Some(std::time::Duration::ZERO));
+    }
+
     /// Our end's address; a Unix socket has none. getsockname(2).
     ///
     /// # Errors

@@ -79,6 +79,11 @@ impl Unlogged {
         self.response.pace
     }
 
+    /// The virtual host that answers.
+    pub(super) fn host(&self) -> usize {
+        self.response.host
+    }
+
     pub(super) fn is_chunked(&self) -> bool {
         self.chunked
     }

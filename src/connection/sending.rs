@@ -16,10 +16,11 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
+use herdgate_mpm::scoreboard::Ending;
 use herdgate_mpm::{Deadline, Interest, JobHandle, Moment, More, Phase, Turn, Wait};
 
 use super::answers::{Answers, Unlogged};
-use super::pacing::Pacer;
+use super::pacing::{Pacer, Patience, Taken};
 use super::streaming::{Piece, StreamBody};
 use super::{Move, State, Then, WebConnection};
 use crate::files::Access;
@@ -43,7 +44,7 @@ pub(super) struct Sending {
     gone: u64,
     /// To be logged when all has gone.
     unlogged: Option<Box<Unlogged>>,
-    until: Moment,
+    patience: Patience,
 }
 
 /// What follows the bytes.
@@ -98,6 +99,7 @@ impl WebConnection {
         let more = if body.is_in_memory() { More::No } else { More::Yes };
         let at_once = if pacer.is_some() { Ok(0) } else { self.send_pieces(&bytes, memory, more) };
         let Ok(sent) = at_once else {
+            turn.slot().count_ending(Ending::ResponseAborted);
             if let Some(unlogged) = unlogged {
                 self.log_late(&unlogged, 0, After::Aborted, turn);
             }
@@ -129,8 +131,8 @@ impl WebConnection {
         if left.is_empty() && unlogged.is_none() {
             return self.go_on(then, turn);
         }
-        let until = turn.now() + self.timeout();
-        let sending = Sending { bytes: left, sent: 0, rest, pacer, gone: 0, unlogged, until };
+        let patience = self.patience(unlogged.as_deref());
+        let sending = Sending { bytes: left, sent: 0, rest, pacer, gone: 0, unlogged, patience };
         Move::To(State::WritingResponse(Box::new(sending), then))
     }
 
@@ -151,12 +153,7 @@ impl WebConnection {
         then: Then,
         turn: &mut Turn<'_, ThreadState>,
     ) -> Move {
-        let gone_before = sending.gone;
-        let progress = self.send_some(&mut sending, turn);
-        if sending.gone > gone_before {
-            sending.until = turn.now() + self.timeout();
-        }
-        let client = match progress {
+        let (client, deadline) = match self.send_some(&mut sending, turn) {
             Ok(Progress::AllSent) => {
                 if let Some(mut unlogged) = sending.unlogged.take() {
                     let body_bytes = sending.body_bytes_sent(&unlogged);
@@ -167,20 +164,26 @@ impl WebConnection {
                 }
                 return self.go_on(then, turn);
             }
-            Ok(Progress::SocketIsFull) if turn.now() >= sending.until => {
-                return self.abandon(&sending, turn);
+            Ok(Progress::TurnIsOver) => {
+                (Interest::WRITE, Deadline::At(turn.now() + self.timeout()))
             }
-            Ok(Progress::SocketIsFull | Progress::TurnIsOver) => Interest::WRITE,
-            Ok(Progress::WaitsForJob | Progress::IsPaced(_)) => Interest::NONE,
-            Err(_) => return self.abandon(&sending, turn),
-        };
-        let deadline = match progress {
+            Ok(Progress::SocketIsFull) => {
+                let untaken = self.transport.socket().untaken();
+                match sending.patience.wait(turn.now(), Taken { gone: sending.gone, untaken }) {
+                    Ok(until) => (Interest::WRITE, Deadline::At(until)),
+                    Err(ending) => return self.abandon(&sending, ending, turn),
+                }
+            }
+            // The client does not keep us waiting, we do: a job is sure to end, and so is a pause.
+            Ok(Progress::WaitsForJob) => {
+                sending.patience.excuse();
+                (Interest::NONE, Deadline::Never)
+            }
             Ok(Progress::IsPaced(then)) => {
-                sending.until = then + self.timeout(); // The client does not keep us waiting, we do.
-                Deadline::At(then)
+                sending.patience.excuse();
+                (Interest::NONE, Deadline::At(then))
             }
-            Ok(Progress::WaitsForJob) => Deadline::Never, // A job is sure to end; a client is not.
-            _ => Deadline::At(sending.until),
+            Err(error) => return self.abandon(&sending, blame(&error), turn),
         };
         Move::Wait(
             State::WritingResponse(sending, then),
@@ -189,7 +192,20 @@ impl WebConnection {
     }
 
     /// The client has gone, or takes nothing any more, or the file has shrunk: there is no saving this answer.
-    fn abandon(&mut self, sending: &Sending, turn: &mut Turn<'_, ThreadState>) -> Move {
+    fn abandon(
+        &mut self,
+        sending: &Sending,
+        ending: Ending,
+        turn: &mut Turn<'_, ThreadState>,
+    ) -> Move {
+        turn.slot().count_ending(ending);
+        let out_of_time = matches!(ending, Ending::ResponseTimeout | Ending::ResponseTooSlow);
+        if out_of_time {
+            self.log_timeout(format_args!("{ending}: the client does not take its answer"));
+        }
+        if out_of_time || sending.ends_with_the_connection() {
+            self.transport.socket().reset_on_close();
+        }
         if let Some(unlogged) = &sending.unlogged {
             let body_bytes = sending.body_bytes_sent(unlogged);
             self.log_late(unlogged, body_bytes, After::Aborted, turn);
@@ -270,6 +286,15 @@ impl WebConnection {
     }
 }
 
+/// Why an answer ends early: the client has gone, or else something is amiss with what it was to get.
+fn blame(error: &io::Error) -> Ending {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut};
+    match error.kind() {
+        BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut => Ending::ResponseAborted,
+        _ => Ending::ResponseFailed,
+    }
+}
+
 /// How the next chunk can be had.
 enum Next {
     /// By sendfile.
@@ -340,6 +365,11 @@ impl Sending {
             Rest::File(file) => file.left.length > 0,
             Rest::Stream(stream) => !stream.has_ended(),
         }
+    }
+
+    /// Whether only a reset can tell the client that something is missing: an end looks like the end of the body.
+    fn ends_with_the_connection(&self) -> bool {
+        matches!(&self.rest, Rest::Stream(stream) if !stream.is_chunked())
     }
 
     /// How much of the body has left. Of a stream that was cut, what frames its chunks counts as body.

@@ -86,6 +86,11 @@ impl StreamBody {
         self.ended
     }
 
+    /// Whether its end can be told from that of the connection.
+    pub(super) fn is_chunked(&self) -> bool {
+        self.chunked
+    }
+
     /// What the source has to say about it in the log.
     pub(super) fn notes(&self) -> Vec<(String, String)> {
         self.source.as_ref().map_or_else(Vec::new, |source| source.notes())

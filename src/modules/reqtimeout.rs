@@ -1,17 +1,19 @@
-//! # mod_reqtimeout: how slowly a client may send its request
+//! # mod_reqtimeout: how slowly a client may send its request, and take its answer
 //!
 //! ```text
 //! RequestReadTimeout header=20-40,MinRate=500 body=20,MinRate=500
 //!                           │  │          └─ each 500 bytes give it another second,
 //!                           │  └─ up to 40 seconds
 //!                           └─ 20 seconds for the whole head
+//!
+//! MinSendRate 100 60        100 bytes a second, over each 60 seconds: our own
 //! ```
 //!
-//! Without it one byte for each `TimeOut` would hold a connection for ever. `connection` keeps these limits.
+//! Without them one byte for each `TimeOut` would hold a connection for ever. `connection` keeps these limits.
 
 use std::time::Duration;
 
-use herdgate_conf::{Directive, Overrides, Problem, Word};
+use herdgate_conf::{Args, Directive, Overrides, Problem, Word};
 
 use super::{HOST, Module};
 use crate::config::HostSettings;
@@ -22,6 +24,7 @@ pub struct RequestTimeouts {
     handshake: Option<Stage>,
     header: Option<Stage>,
     body: Option<Stage>,
+    send: Option<SendRate>,
 }
 
 /// How long one part of a request may take.
@@ -44,6 +47,7 @@ impl RequestTimeouts {
             handshake: inner.handshake.or(self.handshake),
             header: inner.header.or(self.header),
             body: inner.body.or(self.body),
+            send: inner.send.or(self.send),
         }
     }
 
@@ -55,6 +59,45 @@ impl RequestTimeouts {
     /// For a request's body.
     pub fn body(&self) -> Stage {
         self.body.unwrap_or(BODY)
+    }
+
+    /// For a response.
+    pub fn send_rate(&self) -> SendRate {
+        self.send.unwrap_or_default()
+    }
+}
+
+/// `MinSendRate`: so many bytes a second a client must take at least of its answer, over each window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SendRate {
+    /// 0: no limit.
+    bytes_per_sec: u32,
+    window_secs: u32,
+}
+
+/// Nobody who waits for a document is slower: a modem of 1985 takes 120 bytes a second. And a connection that is so bad
+/// for a minute mostly takes nothing at all then, which `TimeOut` ends as soon.
+impl Default for SendRate {
+    fn default() -> Self {
+        Self::new(100, 60)
+    }
+}
+
+impl SendRate {
+    /// So many bytes a second, over so many seconds.
+    pub const fn new(bytes_per_sec: u32, window_secs: u32) -> Self {
+        Self { bytes_per_sec, window_secs }
+    }
+
+    /// How long is looked at as a whole; `None`: nobody looks.
+    pub fn window(self) -> Option<Duration> {
+        let window = Duration::from_secs(self.window_secs.into());
+        Some(window).filter(|window| self.bytes_per_sec > 0 && !window.is_zero())
+    }
+
+    /// What must be taken in a window.
+    pub fn bytes_per_window(self) -> u64 {
+        u64::from(self.bytes_per_sec) * u64::from(self.window_secs)
     }
 }
 
@@ -110,23 +153,46 @@ pub(super) const MODULE: Module = Module {
     directory: &[],
 };
 
-const DIRECTIVES: &[Directive<HostSettings>] = &[Directive {
-    name: "RequestReadTimeout",
-    syntax: "RequestReadTimeout stage=initial[-max][,MinRate=rate]...",
-    default: Some("handshake=0 header=20-40,MinRate=500 body=20,MinRate=500"),
-    contexts: HOST,
-    overrides: Overrides::NONE,
-    docs: "How many seconds a client may take for the head of a request, and for a body that is thrown away: so many at \
+const DIRECTIVES: &[Directive<HostSettings>] = &[
+    Directive {
+        name: "RequestReadTimeout",
+        syntax: "RequestReadTimeout stage=initial[-max][,MinRate=rate]...",
+        default: Some("handshake=0 header=20-40,MinRate=500 body=20,MinRate=500"),
+        contexts: HOST,
+        overrides: Overrides::NONE,
+        docs: "How many seconds a client may take for the head of a request, and for a body that is thrown away: so many at \
            first, one more for each `rate` bytes, `max` at the most; 0 is no limit. TimeOut still holds for each wait. \
            For the head the first host of the address counts. The stage `handshake` is accepted: there is no TLS yet.",
-    apply: |settings, args| {
-        let first = args.required()?;
-        for word in std::iter::once(first).chain(args.by_ref()) {
-            set(&mut settings.reqtimeout, word)?;
-        }
-        Ok(())
+        apply: |settings, args| {
+            let first = args.required()?;
+            for word in std::iter::once(first).chain(args.by_ref()) {
+                set(&mut settings.reqtimeout, word)?;
+            }
+            Ok(())
+        },
     },
-}];
+    Directive {
+        name: "MinSendRate",
+        syntax: "MinSendRate rate [seconds]",
+        default: Some("100 60"),
+        contexts: HOST,
+        overrides: Overrides::NONE,
+        docs: "Herdgate's own: how many bytes a second a client must take of its answer at least, on average over each so many \
+           seconds (60) in which the answer waits for it; a slower one is cut off. What its machine has acknowledged \
+           counts as taken. 0 is no limit. TimeOut still ends the wait for one that takes nothing at all.",
+        apply: |settings, args| {
+            let bytes_per_sec = whole(args, 0)?;
+            let window_secs = if args.peek().is_some() { whole(args, 1)? } else { 60 };
+            settings.reqtimeout.send = Some(SendRate::new(bytes_per_sec, window_secs));
+            Ok(())
+        },
+    },
+];
+
+fn whole(args: &mut Args<'_>, least: u32) -> Result<u32, Problem> {
+    let number = args.number(i64::from(least)..=i64::from(u32::MAX))?;
+    Ok(u32::try_from(number).expect("within the range"))
+}
 
 fn set(timeouts: &mut RequestTimeouts, word: &Word) -> Result<(), Problem> {
     let Some((name, value)) = word.text.split_once('=') else {

@@ -257,6 +257,20 @@ pub fn waited_in_queue(accepted: BorrowedFd<'_>) -> io::Result<Duration> {
     Ok(Duration::from_millis(tcp_info(accepted)?.tcpi_last_data_sent.into()))
 }
 
+/// How many of the bytes that were written to a connected socket its peer has not taken: those that the kernel still has
+/// to send, and those that nobody has acknowledged. tcp(7), `SIOCOUTQ`; of a Unix socket, unix(7), the memory that what
+/// its peer has not read needs.
+///
+/// # Errors
+/// `EINVAL`: a listener.
+pub fn untaken(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: SIOCOUTQ, which has the number of TIOCOUTQ, writes one int to where we point, which lives on our stack.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    check(result)?;
+    Ok(bytes.unsigned_abs())
+}
+
 fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<libc::tcp_info> {
     // SAFETY: tcp_info holds integers only, so all zeros is a value of it.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
@@ -500,6 +514,16 @@ mod tests {
         let mut arrived = String::new();
         theirs.read_to_string(&mut arrived).unwrap();
         assert_eq!(arrived, "head two pieces 789");
+    }
+
+    #[test]
+    fn what_a_peer_has_not_taken_is_known() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        assert_eq!(untaken(ours.as_fd()).unwrap(), 0);
+        send(ours.as_fd(), b"hello", More::No).unwrap();
+        assert!(untaken(ours.as_fd()).unwrap() >= 5);
+        read(theirs.as_fd(), &mut [0; 8]).unwrap();
+        assert_eq!(untaken(ours.as_fd()).unwrap(), 0);
     }
 
     #[test]

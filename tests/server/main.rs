@@ -27,6 +27,7 @@
 //! | `saturation` | what is said when all workers are busy |
 //! | `status` | the page that tells what the server does |
 //! | `slow` | a disk that takes its time |
+//! | `time` | clients that take too long, or leave: what ends, and what it is counted as |
 //! | `stock` | configurations that nobody here wrote: Debian's, upstream's |
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by failing")]
@@ -57,4 +58,5 @@ mod signals;
 mod slow;
 mod status;
 mod stock;
+mod time;
 mod transfers;

@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use super::EventLoop;
+use crate::scoreboard::Ending;
 use crate::{Moment, Phase, Service, Why};
 
 /// How often idle connections may be asked to go for lack of room.
@@ -48,6 +49,7 @@ impl<S: Service> EventLoop<'_, '_, S> {
         }
         self.next_shedding = now + SHED_EVERY;
         for key in self.parked.choose_to_shed() {
+            self.seat.slot.count_ending(Ending::Shed);
             self.advance(key, Why::Shed, now);
         }
     }

@@ -17,7 +17,7 @@ use herdgate_sys as sys;
 use sys::shared::{Shared, SharedMapping};
 
 use super::label::LABELS;
-use super::{ChildRecord, Detail, GateRecord, Global, QueueRecord, Slot};
+use super::{ChildRecord, Detail, EndingRecord, GateRecord, Global, QueueRecord, Slot};
 
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"herdgate");
 pub(super) const LAYOUT_VERSION: u32 = 1;
@@ -70,6 +70,7 @@ pub(super) struct Areas {
     pub(super) gates: Array<GateRecord>,
     pub(super) labels: Array<Detail>,
     pub(super) queues: Array<QueueRecord>,
+    pub(super) endings: Array<EndingRecord>,
     /// Bytes of all, the header included.
     pub(super) total: usize,
 }
@@ -87,6 +88,7 @@ impl Areas {
             gates: Array::behind(&mut end, children),
             labels: Array::behind(&mut end, LABELS),
             queues: Array::behind(&mut end, children),
+            endings: Array::behind(&mut end, slots),
             total: end,
         }
     }
@@ -102,6 +104,7 @@ impl Areas {
             self.gates.entry("gate"),
             self.labels.entry("label"),
             self.queues.entry("queue"),
+            self.endings.entry("ending"),
         ];
         for (area, entry) in header.areas.iter().zip(&entries) {
             entry.write(area);

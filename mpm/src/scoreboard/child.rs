@@ -62,6 +62,7 @@ impl Scoreboard {
             slot.requests_here.store(0, Relaxed);
             slot.bytes_here.store(0, Relaxed);
             slot.cpu_centisecs.store(0, Relaxed);
+            slot.waits_for_client.store(0, Relaxed);
             slot.set_state(State::Starting, now);
         }
     }

@@ -10,7 +10,7 @@ use sys::shared::{Field, Fields};
 use super::*;
 
 const BEGIN: &str = "<!-- layout: written by a test of herdgate-mpm -->\n";
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     include_str!("areas.rs"),
     include_str!("global.rs"),
     include_str!("child.rs"),
@@ -18,6 +18,7 @@ const SOURCES: [&str; 7] = [
     include_str!("detail.rs"),
     include_str!("gate.rs"),
     include_str!("queue.rs"),
+    include_str!("ending.rs"),
 ];
 const END: &str = "<!-- end of layout -->\n";
 
@@ -45,6 +46,7 @@ fn layout() -> String {
     table::<Detail>(&mut out, "Detail", "area `detail`, one for each slot; and area `label`");
     table::<GateRecord>(&mut out, "GateRecord", "area `gate`, one for each place for a child");
     table::<QueueRecord>(&mut out, "QueueRecord", "area `queue`, one for each place for a child");
+    table::<EndingRecord>(&mut out, "EndingRecord", "area `ending`, one for each slot");
     out
 }
 

@@ -29,7 +29,7 @@ use herdgate_sys as sys;
 use sys::shared::SharedView;
 
 pub use super::life::{Facts, Life};
-pub use super::{Description, Stage, State};
+pub use super::{Description, Ending, Endings, Stage, State};
 use super::{Header, Scoreboard};
 use error::Fault;
 pub use error::ReadError;
@@ -143,6 +143,9 @@ mod tests {
         writer.set_state(State::Writing, moment(300));
         writer.count_request(1000);
         writer.count_time(Duration::from_millis(20), 3, 4000);
+        writer.count_ending(Ending::Shed);
+        board.writer(0, 1).count_ending(Ending::Shed);
+        writer.count_ending(Ending::Refused);
         (folder, path, board)
     }
 
@@ -173,6 +176,9 @@ mod tests {
             assert_eq!((queue.asked, queue.waited), (1, Duration::from_millis(3)));
             assert_eq!(waits::quantile(&queue.waits, 1.0), Some(Duration::from_micros(2560)));
             assert_eq!((snapshot.gate.as_str(), snapshot.listen.as_str()), ("exclusive", ""));
+            let ended = |ending| snapshot.endings.of(ending);
+            assert_eq!((ended(Ending::Shed), ended(Ending::Refused)), (2, 1));
+            assert_eq!(ended(Ending::Silent), 0);
         };
         check(board.snapshot());
         check(Reader::open(&path).unwrap().snapshot());

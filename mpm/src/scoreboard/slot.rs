@@ -12,6 +12,7 @@ use std::time::Duration;
 use herdgate_sys as sys;
 
 use super::detail::{Detail, Words};
+use super::ending::{Ending, EndingRecord};
 use super::{add, seqlock};
 use crate::{Moment, Phase};
 
@@ -21,6 +22,8 @@ sys::shared! {
     pub struct Slot {
         /// A [`State`]. Stored `Release`, loaded `Acquire`: who sees a state sees what was stored before it.
         pub state: AtomicU8,
+        /// 1 while it does nothing but wait for its client.
+        pub waits_for_client: AtomicU8,
         /// Process id. For display only.
         pub pid: AtomicI32,
         /// Thread id. For display only.
@@ -140,6 +143,7 @@ impl From<Phase> for State {
 pub struct SlotWriter<'a> {
     pub(super) slot: &'a Slot,
     pub(super) detail: &'a Detail,
+    pub(super) endings: &'a EndingRecord,
 }
 
 impl SlotWriter<'_> {
@@ -155,6 +159,11 @@ impl SlotWriter<'_> {
     pub fn set_state(&self, state: State, now: Moment) {
         self.slot.set_state(state, now);
         self.note_cpu(now);
+    }
+
+    /// The worker does nothing but wait for its client, or that is over.
+    pub(crate) fn set_waits_for_client(&self, waits: bool) {
+        self.slot.waits_for_client.store(waits.into(), Relaxed);
     }
 
     /// Looks at the thread's CPU time, which is a system call, and so at most once in each second in which the worker
@@ -188,6 +197,11 @@ impl SlotWriter<'_> {
 
     pub(crate) fn count_connection(&self) {
         add(&self.slot.connections, 1);
+    }
+
+    /// A connection ended so.
+    pub fn count_ending(&self, ending: Ending) {
+        add(&self.endings.counts[ending as usize], 1);
     }
 
     /// Says in words what the worker is busy with from now on. Texts are cut to 47, 63 and 127 bytes. No allocation,

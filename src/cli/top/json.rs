@@ -1,7 +1,7 @@
 //! `herdgate top --json`: the view as one JSON object, for scripts. Numbers are plain: bytes, seconds, per second.
 
 use herdgate_mpm::scoreboard::Stage;
-use herdgate_mpm::scoreboard::reader::{AtGate, Life, Parked};
+use herdgate_mpm::scoreboard::reader::{AtGate, Endings, Life, Parked};
 
 use super::super::json::{Object, quoted};
 use super::gate::{GateCounts, GateView};
@@ -38,6 +38,7 @@ pub(super) fn render(view: &View) -> String {
     json.whole("jobs", view.jobs);
     json.raw("gate", &gate(&view.gate));
     json.raw("queue", &queue(&view.queue));
+    json.raw("ended", &endings(&view.endings));
     json.whole_or_null("memory_bytes", view.memory);
     json.list("children", view.children.iter().map(child));
     json.end() + "\n"
@@ -125,6 +126,14 @@ fn waits(waits: Waits) -> String {
     json.end()
 }
 
+fn endings(endings: &Endings) -> String {
+    let mut json = Object::new();
+    for (ending, count) in endings.iter() {
+        json.whole(ending.name(), count);
+    }
+    json.end()
+}
+
 fn child(child: &ChildView) -> String {
     let mut json = Object::new();
     json.whole("pid", child.pid);
@@ -185,6 +194,7 @@ mod tests {
             r#""requests_per_sec":50.000"#,
             r#""workers":{"busy":2,"idle":2,"W":1,"K":1,"_":2}"#,
             r#""parked":{"request":1,"response":2,"idle":8,"linger":1}"#,
+            r#""ended":{"silent":0,"request_timeout":2,"#,
             r#""queue":{"waiting":3,"limit":511,"waits":{"asked":102,"median_secs":0.010,"#,
             r#""waits_lately":{"asked":2,"#,
             r#""request":"GET /\u001b[31mred HTTP/1.1""#,

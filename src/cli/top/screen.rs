@@ -6,6 +6,7 @@
 //!   workers, a letter each                two lines; in event two more for the connections that wait
 //!   gate                                  what happens before accept
 //!   queue                                 how many wait there, and for how long
+//!   ended                                 connections that did not end by agreement, by cause
 //!   children │ workers │ requests         what is left
 //!   keys
 //! ```
@@ -40,7 +41,7 @@ const LABEL: usize = 13;
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
     let view = &app.view;
     let parked_lines = if view.is_event() { 2 } else { 0 };
-    let [head, facts, _, rates, _, workers, parked, gate, queue, _, tabs, pane, keys] =
+    let [head, facts, _, rates, _, workers, parked, gate, queue, ended, _, tabs, pane, keys] =
         Layout::vertical([
             Constraint::Length(1),
             Constraint::Length(1),
@@ -49,6 +50,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
             Constraint::Length(1),
             Constraint::Length(2),
             Constraint::Length(parked_lines),
+            Constraint::Length(1),
             Constraint::Length(1),
             Constraint::Length(1),
             Constraint::Length(1),
@@ -64,6 +66,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
     frame.render_widget(Paragraph::new(parked_lines_of(view, parked.width.into())), parked);
     frame.render_widget(gate_line(view), gate);
     frame.render_widget(queue_line(view), queue);
+    frame.render_widget(ended_line(view), ended);
     frame.render_widget(tab_line(app), tabs);
     draw_pane(frame, pane, app);
     frame.render_widget(key_line(app), keys);
@@ -224,6 +227,10 @@ fn gate_line(view: &View) -> Line<'static> {
     Line::from(vec![label_span("gate"), Span::raw(text::gate(view))])
 }
 
+fn ended_line(view: &View) -> Line<'static> {
+    Line::from(vec![label_span("ended"), Span::raw(view.endings.to_string())])
+}
+
 /// How long one waits now, and the worst that anybody had to wait.
 fn queue_line(view: &View) -> Line<'static> {
     let queue = &view.queue;
@@ -304,6 +311,7 @@ mod tests {
                 "             W 1 writing  K 1 keep-alive  _ 2 idle",
                 " gate        exclusive, 0 % woken in vain",
                 " queue       3 of 511   wait 10 ms, 99 % 10 ms   longest ever 10 ms",
+                " ended       2 request timeout, 1 idle timeout",
                 " children   workers   requests",
                 "     101    1     1      50      10   100  10.0 MB  W_",
                 "     102    1     1       0      10     0  10.0 MB  finishing K_",

@@ -61,6 +61,7 @@ pub(super) fn render(view: &View) -> String {
     }
     line("gate", gate(view));
     line("queue", queue(&view.queue));
+    line("ended", view.endings.to_string());
     if let Some(memory) = view.memory {
         line("memory", bytes(memory));
     }
@@ -232,6 +233,7 @@ mod tests {
             "gate         exclusive, 0 % woken in vain",
             "queue        3 of 511; wait now 10 ms, 99 % 10 ms, longest 10 ms; \
              since the start 10 ms, 99 % 10 ms, longest 10 ms",
+            "ended        2 request timeout, 1 idle timeout",
             "     101    1 serving      12       50       10   100  10.0 MB  W_",
             "       7 W      4.0 s 203.0.113.7     www.example.org:80   GET /\\u{1b}[31mred HTTP/1.1",
         ] {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use herdgate_mpm::Model;
 use herdgate_mpm::scoreboard::State;
 use herdgate_mpm::scoreboard::reader::{
-    AtGate, Child, Description, Life, Parked, Server, Slot, Snapshot,
+    AtGate, Child, Description, Endings, Life, Parked, Server, Slot, Snapshot,
 };
 
 use super::gate::GateView;
@@ -74,6 +74,8 @@ pub(super) struct View {
     pub(super) gate: GateView,
     /// Connections that wait to be accepted.
     pub(super) queue: QueueView,
+    /// How connections ended since its start.
+    pub(super) endings: Endings,
     /// Memory of all its processes, if they live.
     pub(super) memory: Option<u64>,
     /// The children that there are.
@@ -276,6 +278,7 @@ impl View {
             jobs: children.iter().map(|child| child.jobs).sum(),
             gate: GateView::of(now, before),
             queue: QueueView::of(now, before),
+            endings: now.snapshot.endings,
             memory: memory.reduce(|a, b| a + b),
             server,
             children,
@@ -462,8 +465,8 @@ fn told_by(slot: &Slot, now: &Look) -> Option<Told> {
 pub(super) mod tests {
     use herdgate_mpm::Moment;
     use herdgate_mpm::gate::waits;
-    use herdgate_mpm::scoreboard::Stage;
     use herdgate_mpm::scoreboard::reader::Queue;
+    use herdgate_mpm::scoreboard::{Ending, Stage};
 
     use super::*;
 
@@ -542,6 +545,10 @@ pub(super) mod tests {
             queue_limit: 511,
             ..Server::default()
         };
+        let mut endings = Endings::default();
+        endings.add(Ending::IdleTimeout);
+        endings.add(Ending::RequestTimeout);
+        endings.add(Ending::RequestTimeout);
         let process =
             |cpu| Process { rss: 10_000_000, cpu: Duration::from_secs(cpu), ..Process::default() };
         Look {
@@ -554,6 +561,7 @@ pub(super) mod tests {
                 children,
                 gate: "exclusive".to_owned(),
                 listen: "127.0.0.1:8080".to_owned(),
+                endings,
             },
             processes: HashMap::from([(100, process(0)), (101, process(secs)), (102, process(0))]),
         }

@@ -36,6 +36,9 @@ fn write(look: &Look, out: &mut String) -> std::fmt::Result {
     if look.is_event() {
         connections(look, out)?;
     }
+    for (ending, count) in look.snapshot.endings.iter() {
+        writeln!(out, "Ended{}: {count}", in_camel_case(ending.name()))?;
+    }
     writeln!(out, "Scoreboard: {}", look.letters())
 }
 
@@ -82,4 +85,10 @@ fn connections(look: &Look, out: &mut String) -> std::fmt::Result {
     writeln!(out, "ConnsAsyncWriting: {}", sum(|child| child.parked.response))?;
     writeln!(out, "ConnsAsyncKeepAlive: {}", sum(|child| child.parked.idle))?;
     writeln!(out, "ConnsAsyncClosing: {}", sum(|child| child.parked.linger))
+}
+
+/// `request_timeout` as `RequestTimeout`, since keys are written so.
+fn in_camel_case(name: &str) -> String {
+    let words = name.split('_').map(|word| word[..1].to_ascii_uppercase() + &word[1..]);
+    words.collect()
 }

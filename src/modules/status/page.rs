@@ -32,6 +32,7 @@ fn write(look: &Look, as_table: bool, out: &mut Vec<u8>) -> std::io::Result<()> 
     if look.is_event() {
         connections(look, out)?;
     }
+    endings(look, out)?;
     letters(look, out)?;
     match (look.extended, as_table) {
         (false, _) => processes(look, out)?,
@@ -184,6 +185,11 @@ fn numbers(look: &Look, child: &Child) -> [u32; 7] {
 fn counts(numbers: &[u32; 7], out: &mut Vec<u8>) -> std::io::Result<()> {
     numbers.iter().try_for_each(|number| write!(out, "<td>{number}</td>"))?;
     writeln!(out, "</tr>")
+}
+
+/// By time, for lack of room, by a fault: what we have and Apache has not.
+fn endings(look: &Look, out: &mut Vec<u8>) -> std::io::Result<()> {
+    writeln!(out, "<p>Connections ended by time, fault or shortage: {}</p>", look.snapshot.endings)
 }
 
 fn letters(look: &Look, out: &mut Vec<u8>) -> std::io::Result<()> {

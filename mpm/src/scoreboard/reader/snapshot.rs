@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::super::detail::DETAIL_WORDS;
 use super::super::slot::Slot as SlotRecord;
 use super::super::{
-    ChildRecord, Description, Detail, GateRecord, Global, QueueRecord, Stage, State, seqlock,
+    ChildRecord, Description, Detail, Ending, EndingRecord, Endings, GateRecord, Global,
+    QueueRecord, Stage, State, seqlock,
 };
 use super::memory::{Memory, Place};
 use super::table::{Record, Span, Table, field};
@@ -23,6 +24,7 @@ pub(super) fn snapshot<M: Memory>(memory: &M, table: &Table) -> Snapshot {
         children: children.collect(),
         gate: label(memory, table, "gate"),
         listen: label(memory, table, "listen"),
+        endings: endings(memory, table),
     }
 }
 
@@ -113,6 +115,20 @@ fn queue<M: Memory>(record: &Record<'_, M>) -> Queue {
         waited: Duration::from_micros(field!(record, QueueRecord.waited_micros)),
         waits: waits(record, offset_of!(QueueRecord, waits)),
     }
+}
+
+/// Of all slots together, those of free places included.
+fn endings<M: Memory>(memory: &M, table: &Table) -> Endings {
+    let mut all = Endings::default();
+    for record in (0..table.endings.count).filter_map(|nth| table.endings.record(memory, nth)) {
+        for ending in Ending::ALL {
+            let offset =
+                offset_of!(EndingRecord, counts) + ending as usize * size_of::<AtomicU64>();
+            let count = record.load(offset, |record: &EndingRecord| &record.counts[0]);
+            all.0[ending as usize] = all.0[ending as usize].wrapping_add(count);
+        }
+    }
+    all
 }
 
 /// All buckets, which begin at `start`.

@@ -23,6 +23,7 @@ pub(super) struct Table {
     pub(super) gates: Span,
     pub(super) labels: Span,
     pub(super) queues: Span,
+    pub(super) endings: Span,
 }
 
 /// An array of records within the memory.
@@ -53,6 +54,7 @@ impl Table {
             gates: Span::find(memory, "gate").unwrap_or_default(),
             labels: Span::find(memory, "label").unwrap_or_default(),
             queues: Span::find(memory, "queue").unwrap_or_default(),
+            endings: Span::find(memory, "ending").unwrap_or_default(),
         };
         if table.slots_per_child() == 0 {
             return Err(Fault::Damaged("slot"));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Description, Stage, State};
+use super::super::{Description, Endings, Stage, State};
 use crate::{Model, Moment};
 
 /// A scoreboard at one moment.
@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub gate: String,
     /// Where it listens, in words; empty if it is not told.
     pub listen: String,
+    /// How connections ended since the server's start.
+    pub endings: Endings,
 }
 
 /// The server as a whole. See [`Global`](super::super::Global) for what the numbers mean.
