@@ -59,7 +59,7 @@ use crate::modules::{
     alias, auth_basic, env, expires, headers, negotiation, remoteip, rewrite, setenvif, unique_id,
 };
 use crate::password::Verified;
-use crate::response::{Fields, Response};
+use crate::response::{Fields, First, Response};
 use crate::route::hosts::HostIndex;
 
 pub use caches::Caches;
@@ -204,6 +204,8 @@ pub(crate) enum Stop {
 /// Where an internal redirect leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Elsewhere {
+    /// Who leads there, for the log.
+    pub(crate) handler: &'static str,
     /// Decoded and normalised.
     pub(crate) path: Vec<u8>,
     /// Without the `?`.
@@ -248,6 +250,10 @@ pub(crate) struct Request<'r> {
     pub(crate) list_tag: Option<ETag>,
     /// A cache of HTTP/1.0 must not keep the answer.
     pub(crate) no_cache: bool,
+    /// Who answers, as the log calls it; `None` for a file as it is.
+    handler: Option<&'static str>,
+    /// What was asked for before the first internal redirect.
+    first: Option<Box<First>>,
     /// Whether this only asks what would be answered; it never asks on.
     is_inquiry: bool,
     /// Whether the path at hand is tried in another one's stead: an index file, a fallback.
@@ -299,6 +305,8 @@ impl<'r> Request<'r> {
             always: Fields::default(),
             list_tag: None,
             no_cache: false,
+            handler: None,
+            first: None,
             is_inquiry: false,
             is_trial: false,
             for_error: false,
@@ -353,9 +361,11 @@ impl<'r> Request<'r> {
                         "core",
                         format_args!("internal redirect to {}", Quoted(&there.path)),
                     );
+                    let path_before = std::mem::take(&mut self.place.path);
+                    self.note_first(&path_before, Status::OK, Some(there.handler));
                     self.env = std::mem::take(&mut self.env).redirected();
                     self.env.set("REDIRECT_STATUS", *b"200");
-                    self.env.set("REDIRECT_URL", self.redirect_url(&self.place.path));
+                    self.env.set("REDIRECT_URL", self.redirect_url(&path_before));
                     self.query = there.query.map(Cow::Owned);
                     path = there.path;
                 }
@@ -370,9 +380,15 @@ impl<'r> Request<'r> {
         Err(Refusal::stop(Status::INTERNAL_SERVER_ERROR))
     }
 
+    /// An internal redirect begins: what it began with is remembered for the log.
+    fn note_first(&mut self, path: &[u8], status: Status, handler: Option<&'static str>) {
+        self.first.get_or_insert_with(|| Box::new(First { path: path.to_vec(), status, handler }));
+    }
+
     /// The phases in their order.
     fn phases(&mut self, path: Vec<u8>) -> Result<Response, Stop> {
         self.found = None;
+        self.handler = None;
         self.rewriting.forget_media();
         self.go_to(path)?;
         if self.head.method() == Method::Trace && !self.for_error {
@@ -468,6 +484,12 @@ impl<'r> Request<'r> {
         response.user = self.user;
         response.client_name = self.remote_host.into_inner();
         response.request_fields = self.fields.into_edited();
+        response.first = self.first;
+        response.query = match self.query {
+            Some(Cow::Borrowed(_)) => None,
+            Some(Cow::Owned(changed)) => Some(changed),
+            None => self.head.query().map(|_| Vec::new()),
+        };
         response
     }
 
@@ -482,8 +504,8 @@ impl<'r> Request<'r> {
     fn check_body_length(&self) -> Result<(), Stop> {
         match (self.head.framing(), self.place.settings.core.body_bytes_max()) {
             (Framing::Length(length), Some(max)) if length > max => {
-                self.log(Level::Error, "core").say(format_args!(
-                    "AH00588: Requested content-length of {length} is larger than the configured limit of {max}"
+                self.log(Level::Info, "http").say(format_args!(
+                    "AH01588: Requested content-length of {length} is larger than the configured limit of {max}"
                 ));
                 Err(Refusal::stop(Status::REQUEST_ENTITY_TOO_LARGE))
             }

@@ -37,10 +37,14 @@ pub struct Response {
     pub content_length: Option<u64>,
     /// What follows the head. Empty for HEAD, whatever `content_length` says.
     pub body: Body,
-    /// Who made it, for the log (`%R`).
+    /// Who made it, for the log (`%R`); nobody in particular if that is a file as it is.
     pub handler: Option<&'static str>,
-    /// The decoded path that was answered (`%U`); after DirectoryIndex, the index file's.
+    /// The decoded path that was answered (`%>U`); after DirectoryIndex, the index file's.
     pub path: Vec<u8>,
+    /// What was asked for before the first internal redirect, if there was any.
+    pub first: Option<Box<First>>,
+    /// The query in the end (`%q`), if modules have changed it; empty if there is none any more.
+    pub query: Option<Vec<u8>>,
     /// The file's name (`%f`), existing or not.
     pub file: Option<Vec<u8>>,
     /// The virtual host that answered.
@@ -63,6 +67,17 @@ pub struct Response {
     pub pace: Option<Pace>,
     /// What modules have noted about it, for the log (`%{…}n`).
     pub notes: Env,
+}
+
+/// A request as it was when it was led elsewhere.
+#[derive(Debug)]
+pub struct First {
+    /// The decoded path (`%U`).
+    pub path: Vec<u8>,
+    /// The status (`%s`): 200, or what the page of an error is about.
+    pub status: Status,
+    /// Who led it elsewhere (`%R`); nobody, if that was an error.
+    pub handler: Option<&'static str>,
 }
 
 /// A limit on how fast a response leaves (mod_ratelimit).

@@ -14,7 +14,7 @@ use crate::http::response::{InvalidField, ResponseHead};
 use crate::http::status::Status;
 use crate::log;
 use crate::log::access::{After, NoFields, Record};
-use crate::request;
+use crate::request::{self, Names};
 use crate::response::{Body, Pace, Response};
 use crate::server::ThreadState;
 
@@ -216,6 +216,10 @@ impl WebConnection {
         turn.slot().count_time(duration, self.served.requests, self.served.bytes);
         let host = &self.server.config.hosts[response.host];
         let no_fields = &NoFields;
+        let names =
+            head.map(|head| Names::of(host, &response.settings, Some(head), &response.client));
+        let first = response.first.as_deref();
+        let words = head.is_none().then(|| RequestLine::split(asked.line)).unwrap_or_default();
         let record = Record {
             client: response.client.address,
             peer: response.client.peer(),
@@ -223,14 +227,24 @@ impl WebConnection {
             received: asked.received,
             duration,
             request_line: asked.line,
-            method: head.map_or(&[][..], |head| head.method().as_str().as_bytes()),
-            path: &response.path,
-            query: head.and_then(Head::query),
+            method: head.map_or(words.method, |head| head.method().as_str().as_bytes()),
+            path: match (first, head) {
+                (Some(first), _) => &first.path,
+                (None, Some(_)) => &response.path,
+                (None, None) => words.path,
+            },
+            last_path: Some(&response.path[..]).filter(|_| head.is_some()),
+            query: match &response.query {
+                Some(changed) => Some(&changed[..]).filter(|query| !query.is_empty()),
+                None => head.map_or(words.query, Head::query),
+            },
             protocol: match head.map(Head::version) {
-                Some(Version::Http11) => "HTTP/1.1",
-                Some(Version::Http10) | None => "HTTP/1.0",
+                Some(Version::Http11) => b"HTTP/1.1",
+                Some(Version::Http10) => b"HTTP/1.0",
+                None => words.protocol,
             },
             status: response.status.code(),
+            first_status: first.map(|first| first.status.code()),
             body_bytes,
             bytes_in: asked.raw.len() as u64,
             bytes_out: head_bytes + body_bytes,
@@ -239,17 +253,10 @@ impl WebConnection {
             user: response.user.as_deref(),
             client_name: response.client_name.as_deref(),
             server_name: host.name.as_bytes(),
-            host_name: head
-                .and_then(Head::host)
-                .map_or(host.name.as_bytes(), |host| host.name.as_bytes()),
-            server_port: host
-                .settings
-                .core
-                .name()
-                .and_then(|name| name.port)
-                .map_or(80, Into::into),
+            host_name: names.as_ref().map_or(host.name.as_bytes(), Names::bare_host),
+            server_port: Names::configured_port(host),
             file: response.file.as_deref(),
-            handler: response.handler,
+            handler: first.map_or(response.handler, |first| first.handler),
             env: Some(&response.env),
             notes: Some(&response.notes),
             request_fields: match (&response.request_fields, head) {
@@ -325,6 +332,35 @@ impl WebConnection {
             (_, Some(length)) => head.content_length(length),
         }
         head.finish(fate, response.content_type.as_deref().map(str::as_bytes))
+    }
+}
+
+/// What can be seen in a request line that was refused.
+struct RequestLine<'l> {
+    method: &'l [u8],
+    path: &'l [u8],
+    query: Option<&'l [u8]>,
+    protocol: &'l [u8],
+}
+
+impl Default for RequestLine<'_> {
+    fn default() -> Self {
+        RequestLine { method: b"", path: b"", query: None, protocol: b"HTTP/1.0" }
+    }
+}
+
+impl<'l> RequestLine<'l> {
+    fn split(line: &'l [u8]) -> Self {
+        let words = line.split(|byte| byte.is_ascii_whitespace());
+        let mut words = words.filter(|word| !word.is_empty());
+        let method = words.next().unwrap_or_default();
+        let target = words.next().unwrap_or_default();
+        let (path, query) = match memchr::memchr(b'?', target) {
+            Some(mark) => (&target[..mark], Some(&target[mark + 1..])),
+            None => (target, None),
+        };
+        let protocol = words.last().filter(|word| word.to_ascii_uppercase().starts_with(b"HTTP/"));
+        RequestLine { method, path, query, protocol: protocol.unwrap_or(b"HTTP/1.0") }
     }
 }
 

@@ -72,14 +72,18 @@ pub struct Record<'r> {
     pub request_line: &'r [u8],
     /// The method; empty when there was no request line.
     pub method: &'r [u8],
-    /// The decoded and normalised path.
+    /// The decoded and normalised path that was asked for.
     pub path: &'r [u8],
+    /// The path that was answered, if internal redirects led elsewhere.
+    pub last_path: Option<&'r [u8]>,
     /// What stood behind the `?`, undecoded.
     pub query: Option<&'r [u8]>,
     /// `HTTP/1.1` and its like.
-    pub protocol: &'r str,
+    pub protocol: &'r [u8],
     /// The final status.
     pub status: u16,
+    /// The status before the first internal redirect, if there was any.
+    pub first_status: Option<u16>,
     /// Body bytes that were sent, before any framing.
     pub body_bytes: u64,
     /// Bytes of the request, head included.
@@ -98,7 +102,7 @@ pub struct Record<'r> {
     pub server_name: &'r [u8],
     /// The name by `UseCanonicalName`.
     pub host_name: &'r [u8],
-    /// The port by `ServerName`, 80 if none is written there.
+    /// The port by `ServerName`; that of its scheme if none is written there.
     pub server_port: u16,
     /// The file that the request was mapped to.
     pub file: Option<&'r [u8]>,
@@ -126,9 +130,11 @@ impl Default for Record<'_> {
             request_line: b"",
             method: b"",
             path: b"",
+            last_path: None,
             query: None,
-            protocol: "HTTP/1.0",
+            protocol: b"HTTP/1.0",
             status: 0,
+            first_status: None,
             body_bytes: 0,
             bytes_in: 0,
             bytes_out: 0,
@@ -175,6 +181,14 @@ impl Statuses {
     }
 }
 
+/// Whose value an item shows when one request has led to another: `%<s` the first one's, `%>s` the last one's. For all
+/// items but these few both have the same.
+#[derive(Clone, Copy, Debug)]
+enum Which {
+    First,
+    Last,
+}
+
 #[derive(Clone, Debug)]
 enum What {
     Literal(Vec<u8>),
@@ -208,13 +222,13 @@ enum What {
     Query,
     RequestLine,
     Handler,
-    Status,
+    Status(Which),
     Time {
         form: TimeForm,
         end: bool,
     },
     User,
-    Path,
+    Path(Which),
     ServerName,
     HostName,
     After,
@@ -310,13 +324,15 @@ fn compile_item(text: &[u8]) -> Result<(Item, &[u8]), String> {
     const RAN_OFF: &str = "Ran off end of LogFormat parsing args to some directive";
     let mut statuses = Statuses::default();
     let mut argument = None;
+    let mut which = Which::First; // As Apache has it for those items where it matters here.
     let mut rest = text;
     loop {
         let (&byte, after) = rest.split_first().ok_or(RAN_OFF)?;
         match byte {
             b'!' => statuses.negated = true,
-            // Which of several internal requests is meant: there is one record for all of them here, the same value.
-            b'<' | b'>' | b',' => {}
+            b'<' => which = Which::First,
+            b'>' => which = Which::Last,
+            b',' => {}
             b'0'..=b'9' => {
                 let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
                 statuses.codes.push(number(&rest[..digits])?);
@@ -334,7 +350,7 @@ fn compile_item(text: &[u8]) -> Result<(Item, &[u8]), String> {
                 return Ok((Item { what: trailer(letters)?, statuses }, &after[2..]));
             }
             letter => {
-                let what = What::by_letter(letter, argument)?;
+                let what = What::by_letter(letter, argument, which)?;
                 return Ok((Item { what, statuses }, after));
             }
         }
@@ -358,7 +374,7 @@ fn trailer(letters: &[u8]) -> Result<What, String> {
 }
 
 impl What {
-    fn by_letter(letter: u8, argument: Option<String>) -> Result<What, String> {
+    fn by_letter(letter: u8, argument: Option<String>, which: Which) -> Result<What, String> {
         let named = || argument.clone().unwrap_or_default();
         Ok(match letter {
             b'a' | b'h' if argument.as_deref() == Some("c") => What::PeerAddress,
@@ -385,12 +401,12 @@ impl What {
             b'q' => What::Query,
             b'r' => What::RequestLine,
             b'R' => What::Handler,
-            b's' => What::Status,
+            b's' => What::Status(which),
             b'S' => What::BytesBoth,
             b't' => time(argument.as_deref().unwrap_or_default())?,
             b'T' => What::Duration(unit(argument.as_deref())?),
             b'u' => What::User,
-            b'U' => What::Path,
+            b'U' => What::Path(which),
             b'v' => What::ServerName,
             b'V' => What::HostName,
             b'X' => What::After,
@@ -481,7 +497,7 @@ impl What {
             What::Env(name) => foreign(line, record.env.and_then(|env| env.get(name))),
             What::Note(name) => foreign(line, record.notes.and_then(|notes| notes.get(name))),
             What::File => foreign(line, record.file),
-            What::Protocol => foreign(line, Some(record.protocol.as_bytes())),
+            What::Protocol => foreign(line, Some(record.protocol)),
             What::Method => foreign(line, Some(record.method)),
             What::RequestField(name) => foreign(line, record.request_fields.field(name)),
             What::ResponseField(name) => foreign(line, response_field(record, name)),
@@ -492,10 +508,14 @@ impl What {
             What::Query => query(line, record.query),
             What::RequestLine => foreign(line, Some(record.request_line)),
             What::Handler => foreign(line, record.handler.map(str::as_bytes)),
-            What::Status => decimal(line, record.status.into()),
+            What::Status(Which::First) => {
+                decimal(line, record.first_status.unwrap_or(record.status).into());
+            }
+            What::Status(Which::Last) => decimal(line, record.status.into()),
             What::Time { form, end } => form.write(line, moment(record, *end), clock),
             What::User => user(line, record.user),
-            What::Path => foreign(line, Some(record.path)),
+            What::Path(Which::First) => foreign(line, Some(record.path)),
+            What::Path(Which::Last) => foreign(line, record.last_path.or(Some(record.path))),
             What::ServerName => foreign(line, Some(record.server_name)),
             What::HostName => foreign(line, Some(record.host_name)),
             What::After => line.push(record.after.letter()),
@@ -654,7 +674,7 @@ mod tests {
             method: b"GET",
             path: b"/a b",
             query: Some(b"q"),
-            protocol: "HTTP/1.1",
+            protocol: b"HTTP/1.1",
             status: 200,
             body_bytes: 10,
             bytes_in: 100,
@@ -664,7 +684,7 @@ mod tests {
             server_name: b"example.org",
             host_name: b"www.example.org",
             file: Some(b"/srv/a b"),
-            handler: Some("default-handler"),
+            handler: Some("server-status"),
             request_fields: &REQUEST,
             response_fields: &RESPONSE,
             ..Record::default()
@@ -693,7 +713,7 @@ mod tests {
             ("%D %T %{ms}T %{us}T", "1999500 1 1999 1999500"),
             ("%U%q %m %H", "/a b?q GET HTTP/1.1"),
             ("%v %V %p %{local}p %{remote}p", "example.org www.example.org 80 8080 4711"),
-            ("%f %R %k %X", "/srv/a b default-handler 3 +"),
+            ("%f %R %k %X", "/srv/a b server-status 3 +"),
             ("%I %O %S", "100 210 310"),
             ("%{session}C %{none}C", "s e -"),
             ("%{Content-Type}o %{X-None}o %{X}e %L", "text/html - - -"),
@@ -719,6 +739,14 @@ mod tests {
         assert_eq!(line("%q", &empty), "\n");
         let named = Record { client_name: Some("a.example"), ..record() };
         assert_eq!(line("%h %a", &named), "a.example 192.0.2.7\n");
+    }
+
+    #[test]
+    fn an_internal_redirect_has_two_ends() {
+        let redirected =
+            Record { last_path: Some(b"/c"), first_status: Some(404), status: 500, ..record() };
+        assert_eq!(line("%s %<s %>s %U %<U %>U", &redirected), "404 404 500 /a b /a b /c\n");
+        assert_eq!(line("%s %>s %U %>U", &record()), "200 200 /a b /a b\n");
     }
 
     #[test]

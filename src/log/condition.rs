@@ -54,7 +54,7 @@ impl Facts for Record<'_> {
             "SERVER_ADDR" => text(self.local?.ip().to_canonical().to_string()),
             "SERVER_NAME" => bytes(self.host_name),
             "SERVER_PORT" => text(self.server_port.to_string()),
-            "SERVER_PROTOCOL" => bytes(self.protocol.as_bytes()),
+            "SERVER_PROTOCOL" => bytes(self.protocol),
             "THE_REQUEST" => bytes(self.request_line),
             _ => None,
         }

@@ -206,6 +206,10 @@ fn escaped(url: &[u8]) -> Vec<u8> {
 /// The end of a request that is redirected, or refused.
 fn leave(request: &Request<'_>, mut target: Vec<u8>, code: u16) -> Stop {
     let known = Status::new(code).filter(|status| !status.reason().is_empty());
+    if known.is_none() {
+        let message = format_args!("AH01579: Invalid response status {code}");
+        request.log(Level::Error, "http").say(message);
+    }
     let status = known.unwrap_or(Status::INTERNAL_SERVER_ERROR);
     if !status.is_redirection() {
         return Refusal::stop(status);

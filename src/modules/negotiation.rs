@@ -142,7 +142,7 @@ pub(crate) fn type_map(request: &mut Request<'_>) -> Result<Response, Stop> {
         let body = map.text[start..start + length].to_vec();
         return request.content_of_map(&chosen_media(chosen), body);
     }
-    Err(Stop::Elsewhere(request.beside(&chosen.name)?))
+    Err(Stop::Elsewhere(request.beside(&chosen.name, MAP_HANDLER)?))
 }
 
 /// How the chosen part of a map is described.
@@ -404,7 +404,7 @@ fn add_to(fields: &mut Fields, name: &'static str, separator: &[u8], more: &[u8]
 /// Where a variant lies.
 fn variant_place(request: &mut Request<'_>, name: &[u8]) -> Result<Place, Stop> {
     if name.contains(&b'/') {
-        let there = request.beside(name)?;
+        let there = request.beside(name, MAP_HANDLER)?;
         return request.locate_normal(there.path);
     }
     request.neighbour(name)

@@ -30,7 +30,6 @@ const MEASURED_TIMES_MAX: u32 = 3;
 const NOTHING: Span = Span { offset: 0, length: 0 };
 
 /// The handler's name in the log.
-const HANDLER: &str = "default-handler";
 
 impl Request<'_> {
     /// Answers with a file, or part of it, or the news that the client has it.
@@ -126,8 +125,7 @@ impl Request<'_> {
         length: Option<u64>,
     ) -> Response {
         let content_type = content_type.map(|text| Cow::Owned(text.into_owned()));
-        let response = self.response(status, fields, content_type, Body::Empty, length);
-        Response { handler: Some(HANDLER), ..response }
+        self.response(status, fields, content_type, Body::Empty, length)
     }
 
     fn media(&self) -> Media<'_> {

@@ -13,11 +13,19 @@ use crate::http::status::Status;
 use crate::log::Quoted;
 use crate::modules::negotiation;
 
+/// How the log calls who answers for a folder: with its listing, or that its path ends in a slash.
+const HANDLER: &str = "httpd/unix-directory";
+
 impl Request<'_> {
     /// The last of the fixups: a folder's index file takes its place, and a page that of what does not exist.
     pub(super) fn fixup_folder(&mut self) -> Result<(), Stop> {
         self.found = match self.found.take() {
-            Some(folder) if folder.is_folder() => Some(self.index_or_itself(folder)?),
+            Some(folder) if folder.is_folder() => {
+                self.handler = Some(HANDLER);
+                let found = self.index_or_itself(folder)?;
+                self.handler = found.is_folder().then_some(HANDLER);
+                Some(found)
+            }
             None if handler::name(self).is_none() => self.fall_back()?,
             found => found,
         };

@@ -18,8 +18,6 @@ use crate::modules::core::Options;
 use crate::modules::{mime, negotiation};
 use crate::response::{Body, Fields, Response};
 
-/// Apache's name for the handler of folders.
-const HANDLER: &str = "httpd/unix-directory";
 /// How much of a page is searched for its title.
 const TITLE_BYTES_MAX: u64 = 8191;
 /// How much of a header or readme file is shown.
@@ -85,8 +83,7 @@ impl Request<'_> {
         // As Apache, a HEAD learns no length: making the page was work enough, and most never ask.
         let length = Some(page.len() as u64).filter(|_| !self.is_head());
         let body = if self.is_head() { Body::Empty } else { Body::Memory(page) };
-        let response = self.response(Status::OK, fields, content_type, body, length);
-        Response { handler: Some(HANDLER), ..response }
+        self.response(Status::OK, fields, content_type, body, length)
     }
 
     /// What the folder holds and the client may have.

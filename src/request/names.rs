@@ -63,6 +63,21 @@ impl<'n> Names<'n> {
     }
 }
 
+impl Names<'_> {
+    /// The port by `ServerName`; that of its scheme, 80 without one, if none is written there.
+    pub fn configured_port(host: &Host) -> u16 {
+        let name = host.settings.core.name();
+        let scheme = name.and_then(|name| name.scheme.as_deref()).unwrap_or("http");
+        name.and_then(|name| name.port).map_or(implied_port(scheme), u16::from)
+    }
+
+    /// The host, an IPv6 address without its brackets.
+    pub fn bare_host(&self) -> &[u8] {
+        let host = self.host.as_bytes();
+        host.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")).unwrap_or(host)
+    }
+}
+
 fn in_small_letters(name: &str) -> Cow<'_, str> {
     if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Cow::Owned(name.to_ascii_lowercase())

@@ -198,9 +198,12 @@ impl Request<'_> {
         let path = std::mem::take(&mut self.place.path);
         let settings = self.settings_for(&path, mapped.as_ref().map(|mapped| &*mapped.file));
         self.place.path = path;
-        let (path, settings) = (std::mem::take(&mut self.place.path), settings?);
+        self.place.mapped = mapped; // Known from here on, whatever the sections say.
+        let settings = settings?;
         self.set_groups();
-        self.place = self.decided(Place { path, mapped, path_info: Vec::new(), settings })?;
+        let nowhere = Place::unknown(b"", Arc::clone(&settings));
+        let place = std::mem::replace(&mut self.place, nowhere);
+        self.place = self.decided(Place { settings, ..place })?;
         Ok(())
     }
 
@@ -317,8 +320,8 @@ impl Request<'_> {
         self.decided(Place { path, mapped, path_info, settings })
     }
 
-    /// Where a URL leads that is relative to this place's folder; path info and query go along.
-    pub(crate) fn beside(&self, url: &[u8]) -> Result<Elsewhere, Stop> {
+    /// Where a URL leads that is relative to this place's folder; path info and query go along. `handler` leads there.
+    pub(crate) fn beside(&self, url: &[u8], handler: &'static str) -> Result<Elsewhere, Stop> {
         let mut parts = url.splitn(2, |byte| *byte == b'?');
         let name = parts.next().unwrap_or_default();
         let own_query = parts.next().map(<[u8]>::to_vec);
@@ -330,7 +333,7 @@ impl Request<'_> {
         encoded.extend_from_slice(name);
         push_path(&mut encoded, &self.place.path_info);
         let query = own_query.or_else(|| self.query.as_deref().map(<[u8]>::to_vec));
-        Ok(Elsewhere { path: self.normalise(&encoded)?, query })
+        Ok(Elsewhere { handler, path: self.normalise(&encoded)?, query })
     }
 
     /// What a request for another place would give.
@@ -400,11 +403,7 @@ impl Request<'_> {
         match spoilt {
             Spoilt::Open(_, OpenError::WouldBlock) => Stop::WouldBlock,
             Spoilt::Open(file, error) => {
-                self.log(Level::Crit, "core").say(format_args!(
-                    "AH00529: {} pcfg_openfile: unable to check htaccess file, ensure it is readable and that its \
-                     folder is executable: {error}",
-                    Quoted(&file)
-                ));
+                self.log_unreadable(&file, &error);
                 let why = "Server unable to read htaccess file, denying access to be safe";
                 Stop::Refused(Refusal::new(Status::FORBIDDEN).noting(why))
             }
@@ -413,6 +412,29 @@ impl Request<'_> {
                 Refusal::stop(Status::INTERNAL_SERVER_ERROR)
             }
         }
+    }
+
+    fn log_unreadable(&self, htaccess: &[u8], error: &OpenError) {
+        let file = Quoted(htaccess);
+        let folder = Quoted(&htaccess[..htaccess.len() - last_component(htaccess).len()]);
+        let entry = self.log(Level::Crit, "core");
+        let entry = match error {
+            OpenError::Special => {
+                return self.log(Level::Error, "core").say(format_args!(
+                    "AH00554: Access to file {file} denied by server: not a regular file"
+                ));
+            }
+            OpenError::Denied(cause)
+            | OpenError::Missing(cause)
+            | OpenError::Name(cause)
+            | OpenError::Unreadable(cause)
+            | OpenError::System(cause) => entry.because(cause),
+            OpenError::Link | OpenError::WouldBlock => entry,
+        };
+        entry.say(format_args!(
+            "AH00529: {file} pcfg_openfile: unable to check htaccess file, ensure it is readable and that '{folder}' \
+             is executable"
+        ));
     }
 
     /// Turns what happened at opening into what the client is told. `None`: there is no such file.

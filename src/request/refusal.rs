@@ -82,6 +82,8 @@ pub fn refuse(server: &Server, client: &Client, status: Status, notes: &str) -> 
         body: Body::Memory(page),
         handler: None,
         path: Vec::new(),
+        first: None,
+        query: None,
         file: None,
         host: index,
         client: *client,
@@ -171,6 +173,7 @@ impl Request<'_> {
         let asked = Place::unknown(&self.place.path, Arc::clone(&self.place.settings));
         let asked = std::mem::replace(&mut self.place, asked);
         self.for_error = true;
+        self.note_first(&asked.path, refusal.status, None);
         // As Apache: who was refused by these settings is not asked again for the page that says so.
         self.granted = Some(Arc::clone(&asked.settings));
         let (path, query) = match memchr::memchr(b'?', path) {
@@ -185,7 +188,6 @@ impl Request<'_> {
             Ok(mut response) => {
                 response.status = refusal.status;
                 response.fields.extend(refusal.fields());
-                response.path = asked.path; // The log tells what the client asked for.
                 Ok(response)
             }
             Err(Stop::Refused(failed)) => {
@@ -249,8 +251,10 @@ impl Request<'_> {
             content_type,
             content_length,
             body,
-            handler: None,
+            handler: self.handler,
             path: self.place.path.clone(),
+            first: None,
+            query: None,
             file: self.place.mapped.as_ref().map(|_| self.place.file().to_vec()),
             host: self.host,
             client: self.client,

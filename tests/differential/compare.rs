@@ -26,6 +26,8 @@ struct Normal {
     status: String,
     fields: BTreeMap<String, Vec<String>>,
     body: Vec<u8>,
+    /// How long the body was when it came.
+    body_bytes: usize,
     /// Seconds since 1970, by its Date.
     date: Option<u64>,
 }
@@ -88,6 +90,7 @@ impl Normal {
         }
         let coding = fields.get("content-encoding").and_then(|coding| coding.first());
         let is_packed = coding.is_some_and(|coding| coding == "gzip");
+        let body_bytes = answer.body.len();
         let mut body = if is_packed { unpacked(answer.body) } else { answer.body };
         if let Ok(text) = std::str::from_utf8(&body) {
             let signature = format!("<address>{banner} Server at");
@@ -100,7 +103,7 @@ impl Normal {
             fields.insert("framing".to_owned(), vec![framing]);
         }
         let status = format!("{} {} {}", answer.version, answer.status, answer.reason);
-        Normal { status, fields, body, date }
+        Normal { status, fields, body, body_bytes, date }
     }
 }
 
@@ -216,6 +219,22 @@ impl Reply {
     /// The body of the last answer; nothing if there is none.
     pub(crate) fn body(&self) -> &[u8] {
         self.answers.last().map_or(&[], |answer| &answer.body)
+    }
+
+    /// How `%b` logs the last answer's body.
+    pub(crate) fn body_bytes(&self) -> String {
+        let bytes = self.answers.last().map_or(0, |answer| answer.body_bytes);
+        if bytes == 0 { "-".to_owned() } else { bytes.to_string() }
+    }
+
+    /// How many answers there were.
+    pub(crate) fn count(&self) -> usize {
+        self.answers.len()
+    }
+
+    /// What the last answer began with; nothing if there is none.
+    pub(crate) fn status(&self) -> &str {
+        self.answers.last().map_or("", |answer| &answer.status)
     }
 
     fn end(&self) -> &str {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cases/NAME.txt ──▶ one tree, one configuration ──┬──▶ apache2  ──┐
-//!   (conf, files, requests)                        └──▶ herdgate ──┴──▶ status, fields, body: what differs?
+//!   (conf, files, requests)                        └──▶ herdgate ──┴──▶ status, fields, body, both logs: what differs?
 //!                                                                          │
 //!                                      differences.md: intended, with its reason ◀──┴──▶ a fault
 //! ```
@@ -10,6 +10,8 @@
 //! - The cases are data, a text file for each area; how one is written says [`cases`].
 //! - What may differ is listed in `differences.md`, each with its reason and with rules as narrow as they can be. A rule
 //!   that no answer needs any more is a fault too.
+//! - Both write the same logs: the line of each answer in the access log, and what the error log says about it, are
+//!   compared as well ([`logs`]).
 //! - Every request goes to the event model, and one of each [`SAMPLE`] to the other two as well.
 //! - Apache's manual is crawled in three languages, by its own configuration ([`manual`]).
 //! - Without apache2 the tests say that they were skipped; `HERDGATE_REQUIRE_PEERS=1` makes that a failure.
@@ -24,6 +26,7 @@ mod support;
 mod cases;
 mod compare;
 mod differences;
+mod logs;
 mod manual;
 mod monitors;
 mod peers;
@@ -33,6 +36,7 @@ use std::collections::BTreeMap;
 use cases::{Case, Request};
 use compare::Reply;
 use differences::Differences;
+use logs::Logs;
 use peers::{Apache, Tree};
 use support::{Server, Site};
 
@@ -75,12 +79,12 @@ fn compare(name: &str) {
     let mut intended = Differences::read(name);
     let mut faults = Faults::default();
     for model in support::MODELS {
-        let herdgate = herdgate(model, &tree);
+        let mut both = Both::new(&apache, herdgate(model, &tree));
         for (number, request) in requests.iter().enumerate() {
             if model != "event" && number % SAMPLE != 0 {
                 continue;
             }
-            let (differing, _) = ask_both(&apache, &herdgate, request, &mut intended);
+            let (differing, _) = both.ask(request, &mut intended);
             faults.note(model, &request.line, differing);
         }
     }
@@ -123,28 +127,45 @@ fn herdgate(model: &'static str, tree: &Tree) -> Server {
     Site::new(model).documents(&tree.path("htdocs")).conf(&tree.include()).start()
 }
 
-/// What differs and is not intended, and what Herdgate has answered.
-///
-/// Answers that tell the time may differ because a second has begun between them; so what differs is asked once more.
-fn ask_both(
-    apache: &Apache,
-    herdgate: &Server,
-    request: &Request,
-    intended: &mut Differences,
-) -> (Vec<String>, Reply) {
-    let mut asked_once = false;
-    loop {
-        let theirs = Reply::ask(apache.address(), request);
-        let ours = Reply::ask(herdgate.address(), request);
-        if std::env::var_os("HERDGATE_CASE").is_some() {
-            eprintln!("{}\n--- Apache\n{theirs}\n--- Herdgate\n{ours}", request.line);
+/// Both servers, and what they write down.
+struct Both<'a> {
+    apache: &'a Apache,
+    herdgate: Server,
+    their_logs: Logs,
+    our_logs: Logs,
+}
+
+impl<'a> Both<'a> {
+    fn new(apache: &'a Apache, herdgate: Server) -> Both<'a> {
+        let their_logs = Logs::of(apache.root(), apache.address());
+        let our_logs = Logs::of(&herdgate.path(""), herdgate.address());
+        Both { apache, herdgate, their_logs, our_logs }
+    }
+
+    /// What differs and is not intended, and what Herdgate has answered.
+    ///
+    /// Answers that tell the time may differ because a second has begun between them; so what differs is asked once
+    /// more.
+    fn ask(&mut self, request: &Request, intended: &mut Differences) -> (Vec<String>, Reply) {
+        let mut asked_once = false;
+        loop {
+            let theirs = Reply::ask(self.apache.address(), request);
+            let ours = Reply::ask(self.herdgate.address(), request);
+            if std::env::var_os("HERDGATE_CASE").is_some() {
+                eprintln!("{}\n--- Apache\n{theirs}\n--- Herdgate\n{ours}", request.line);
+            }
+            let mut differing = compare::differences(&theirs, &ours);
+            let their_lines = self.their_logs.about(&theirs);
+            let our_lines = self.our_logs.about(&ours);
+            if theirs.status() == ours.status() {
+                differing.extend(logs::differences(&their_lines, &our_lines));
+            }
+            differing.retain(|difference| !intended.covers(&request.line, difference));
+            if differing.is_empty() || asked_once {
+                return (differing, ours);
+            }
+            asked_once = true;
         }
-        let mut differing = compare::differences(&theirs, &ours);
-        differing.retain(|difference| !intended.covers(&request.line, difference));
-        if differing.is_empty() || asked_once {
-            return (differing, ours);
-        }
-        asked_once = true;
     }
 }
 

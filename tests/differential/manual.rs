@@ -16,8 +16,8 @@ use crate::cases::{Request, TIME};
 use crate::differences::Differences;
 use crate::peers::{Apache, Installed, Tree, set_time};
 use crate::support::links::links;
-use crate::support::{Server, skipped};
-use crate::{Faults, ask_both};
+use crate::support::skipped;
+use crate::{Both, Faults};
 
 /// How `differences.md` calls this crawl.
 pub(crate) const NAME: &str = "manual";
@@ -137,7 +137,7 @@ struct Start {
 
 fn compare(apache: Installed, tree: &Tree, starts: Vec<Start>) {
     let apache = apache.start(tree);
-    let herdgate = crate::herdgate("event", tree);
+    let mut both = Both::new(&apache, crate::herdgate("event", tree));
     let mut intended = Differences::read(NAME);
     let all = std::env::var("HERDGATE_CRAWL").as_deref() == Ok("all");
     let pages_max = if all { usize::MAX } else { PAGES_MAX };
@@ -145,7 +145,7 @@ fn compare(apache: Installed, tree: &Tree, starts: Vec<Start>) {
     let mut asked = 0;
     for start in starts {
         let (path, fields) = (start.path.clone(), start.fields.clone());
-        let count = crawl(&apache, &herdgate, start, pages_max, &mut intended, &mut faults);
+        let count = crawl(&mut both, start, pages_max, &mut intended, &mut faults);
         eprintln!("{path}{fields}: {count} pages");
         asked += count;
         assert!(count >= PAGES_MAX, "{path}{fields}: {count} pages are no manual");
@@ -154,8 +154,7 @@ fn compare(apache: Installed, tree: &Tree, starts: Vec<Start>) {
 }
 
 fn crawl(
-    apache: &Apache,
-    herdgate: &Server,
+    both: &mut Both<'_>,
     start: Start,
     pages_max: usize,
     intended: &mut Differences,
@@ -166,7 +165,7 @@ fn crawl(
     let mut count = 0;
     while let Some(path) = waiting.pop_front() {
         let request = Request::parse(&format!("GET {path}{}", start.fields));
-        let (differing, ours) = ask_both(apache, herdgate, &request, intended);
+        let (differing, ours) = both.ask(&request, intended);
         faults.note("event", &request.line, differing);
         count += 1;
         for link in links(&path, ours.body()) {

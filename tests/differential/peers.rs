@@ -16,6 +16,7 @@ use nix::unistd::{Pid, geteuid};
 use tempfile::TempDir;
 
 use crate::cases::{Case, Entry, TIME};
+use crate::logs;
 use crate::support::{ends_or_is_killed, processes, skipped, taken_port, wait_for};
 
 /// Where Debian installs it.
@@ -96,8 +97,8 @@ impl Tree {
         // The children change to another user, and the folder is made for its owner alone.
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let tree = Tree { root };
-        for folder in ["htdocs", "apache"] {
-            fs::create_dir(tree.path(folder)).unwrap();
+        for folder in ["htdocs", "apache/logs"] {
+            fs::create_dir_all(tree.path(folder)).unwrap();
         }
         let types = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/mime.types");
         fs::copy(types, tree.path("mime.types")).unwrap();
@@ -107,7 +108,7 @@ impl Tree {
     /// Writes the lines that both servers get. `ROOT/` in them stands for this folder.
     pub(crate) fn write_conf(&self, lines: &str) {
         let root = self.root.path().to_str().unwrap();
-        let text = format!("{COMMON}{lines}").replace("ROOT/", &format!("{root}/"));
+        let text = format!("{COMMON}{}{lines}", logs::CONF).replace("ROOT/", &format!("{root}/"));
         fs::write(self.path("common.conf"), text).unwrap();
     }
 
@@ -166,6 +167,7 @@ pub(crate) struct Installed;
 pub(crate) struct Apache {
     process: Child,
     address: SocketAddr,
+    root: PathBuf,
 }
 
 impl Apache {
@@ -180,6 +182,11 @@ impl Apache {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// ServerRoot.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 }
 
@@ -199,7 +206,7 @@ fn try_to_start(tree: &Tree) -> Option<Apache> {
     let address = taken_port().local_addr().unwrap(); // Dropped at once, so that it is free.
     fs::write(tree.path("apache/apache.conf"), own_lines(tree, address)).unwrap();
     let output = File::create(tree.path("apache/output")).unwrap();
-    let _ = fs::remove_file(tree.path("apache/error_log"));
+    let _ = fs::remove_file(tree.path("apache/logs/error_log"));
     let process = Command::new(BINARY)
         .arg("-d")
         .arg(tree.path("apache"))
@@ -211,17 +218,17 @@ fn try_to_start(tree: &Tree) -> Option<Apache> {
         .stderr(output)
         .spawn()
         .unwrap();
-    let mut apache = Apache { process, address };
+    let mut apache = Apache { process, address, root: tree.path("apache") };
     let read = |name: &str| fs::read_to_string(tree.path(name)).unwrap_or_default();
     let serves = wait_for(|| {
-        let serves = read("apache/error_log").contains("resuming normal operations");
+        let serves = read("apache/logs/error_log").contains("resuming normal operations");
         let ended = apache.process.try_wait().unwrap().is_some();
         (serves || ended).then_some(serves && !ended)
     });
     if serves == Some(true) {
         return Some(apache);
     }
-    let said = read("apache/output") + &read("apache/error_log");
+    let said = read("apache/output") + &read("apache/logs/error_log");
     assert!(said.contains("could not bind"), "Apache does not start:\n{said}");
     None
 }
@@ -230,7 +237,7 @@ fn try_to_start(tree: &Tree) -> Option<Apache> {
 fn own_lines(tree: &Tree, address: SocketAddr) -> String {
     let mut lines = format!(
         "ServerRoot \"{own}\"\nListen {address}\nPidFile apache.pid\nDefaultRuntimeDir \"{own}\"\n\
-         ErrorLog error_log\nStartServers 1\nServerLimit 1\nThreadsPerChild 8\nMinSpareThreads 1\n\
+         StartServers 1\nServerLimit 1\nThreadsPerChild 8\nMinSpareThreads 1\n\
          MaxSpareThreads 8\nMaxRequestWorkers 8\n",
         own = tree.path("apache").display(),
     );

@@ -76,7 +76,7 @@ pub(crate) fn translate(request: &mut Request<'_>) -> Result<Option<Mapped>, Sto
     let path = request.place.path.clone();
     let mut run = Run::new(request, server, None, path, Vec::new());
     let verdict = run.obey(&server.rules.list)?;
-    let Some((changed, scheme)) = checked(request, verdict)? else { return Ok(None) };
+    let Some((changed, scheme)) = checked(request, verdict, "AH10410")? else { return Ok(None) };
     if let Some(scheme) = scheme {
         return Err(redirect(request, &changed, scheme, query.as_deref()));
     }
@@ -97,20 +97,21 @@ pub(crate) fn translate(request: &mut Request<'_>) -> Result<Option<Mapped>, Sto
 }
 
 /// What the rules have made, with the scheme if that is an absolute URL, once the query is known to be harmless; `None`:
-/// they have changed nothing.
+/// they have changed nothing. `number` is that of the message if it is not.
 fn checked<'e>(
     request: &Request<'_>,
     verdict: Verdict<'e>,
+    number: &'static str,
 ) -> Result<Option<(Changed<'e>, Option<uri::Scheme>)>, Stop> {
     match verdict {
         Verdict::Unchanged => Ok(None),
         Verdict::Status(status) => {
-            check_query(request, false)?;
+            check_query(request, false, number)?;
             Err(Refusal::stop(status))
         }
         Verdict::Changed(changed) => {
             let scheme = uri::scheme(&changed.subject);
-            check_query(request, scheme.is_some() && changed.escape)?;
+            check_query(request, scheme.is_some() && changed.escape, number)?;
             Ok(Some((changed, scheme)))
         }
     }
@@ -172,15 +173,19 @@ fn is_within(path: &[u8], folder: &[u8]) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
-/// A query that a rule has made must be one that can be sent.
-fn check_query(request: &Request<'_>, will_be_escaped: bool) -> Result<(), Stop> {
+/// A query that a rule has made must be one that can be sent. `number` is that of the message in the error log.
+fn check_query(
+    request: &Request<'_>,
+    will_be_escaped: bool,
+    number: &'static str,
+) -> Result<(), Stop> {
     let query = request.query.as_deref().unwrap_or_default();
     if will_be_escaped || !query.iter().any(|byte| is_control_or_blank(*byte)) {
         return Ok(());
     }
-    request
-        .log(Level::Error, "rewrite")
-        .say(format_args!("AH10410: Rewritten query string contains control characters or spaces"));
+    request.log(Level::Error, "rewrite").say(format_args!(
+        "{number}: Rewritten query string contains control characters or spaces"
+    ));
     Err(Refusal::stop(Status::FORBIDDEN))
 }
 
@@ -227,7 +232,7 @@ pub(crate) fn fixups(request: &mut Request<'_>) -> Result<(), Stop> {
     let place = Folder { path: folder, base: section.base.as_deref() };
     let mut run = Run::new(request, server, Some(place), file.clone(), path_info);
     let verdict = run.obey(&section.rules.list)?;
-    let Some((mut changed, scheme)) = checked(request, verdict)? else { return Ok(()) };
+    let Some((mut changed, scheme)) = checked(request, verdict, "AH10411")? else { return Ok(()) };
     if let Some(scheme) = scheme {
         put_base_in(&mut changed.subject, scheme, place);
         return Err(redirect(request, &changed, scheme, query.as_deref()));
@@ -290,6 +295,9 @@ fn as_url(request: &Request<'_>, result: Vec<u8>, section: &Section, place: Fold
     by_context.unwrap_or(result)
 }
 
+/// How the log calls who leads elsewhere.
+const HANDLER: &str = "redirect-handler";
+
 /// The internal redirect to a result. As in Apache it is read like a request's path: escapes in it are decoded.
 fn elsewhere(request: &Request<'_>, result: &[u8]) -> Stop {
     let mut url = result.to_vec();
@@ -303,7 +311,7 @@ fn elsewhere(request: &Request<'_>, result: &[u8]) -> Stop {
         None => (url.as_slice(), None),
     };
     match request.normalise(path) {
-        Ok(path) => Stop::Elsewhere(Elsewhere { path, query }),
+        Ok(path) => Stop::Elsewhere(Elsewhere { handler: HANDLER, path, query }),
         Err(stop) => stop,
     }
 }
