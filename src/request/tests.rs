@@ -448,7 +448,9 @@ fn error_document_may_be_text_path_or_url() {
         404,
         "<p>sorry",
     );
-    assert_eq!(missing.response.path, b"/missing");
+    let first = missing.response.first.as_deref().expect("it was led to the page");
+    assert_eq!(first.path, b"/missing");
+    assert_eq!(missing.response.path, b"/sorry.html");
     assert_eq!(missing.response.content_type.as_deref(), Some("text/html"));
     assert!(missing.has("ETag"));
     check(&site, "GET /listed/ HTTP/1.1", 403, "Go away");
