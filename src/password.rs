@@ -6,7 +6,8 @@
 //! $5$… $6$…       crypt(3) by SHA-2      takes long on purpose
 //! {SHA}base64     one SHA-1, no salt     quick, for whoever steals the file, too
 //! 13 digits       crypt(3) by DES        old: eight letters of a password count
-//! anything else   yescrypt and its kind  unknown here, and never right
+//! $y$j9T$salt$…   yescrypt               takes long, and memory, on purpose
+//! anything else   scrypt and its kind    unknown here, and never right
 //! ```
 //!
 //! - Comparing takes the same time wherever the difference is.
@@ -26,6 +27,7 @@ use sha_crypt::{PasswordVerifier as _, ShaCrypt};
 use sha1::Digest as _;
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
+use yescrypt::Yescrypt;
 
 /// A password as htpasswd(1) stores it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +44,11 @@ enum Scheme {
     Sha2,
     Sha1,
     Des,
+    Yescrypt,
 }
+
+/// What libxcrypt asks for at its highest cost.
+const YESCRYPT_BYTES_MAX: u64 = 1 << 30;
 
 /// The alphabet of crypt(3), beginning with zero.
 const DIGITS: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -50,7 +56,7 @@ const DIGITS: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 impl<'s> Stored<'s> {
     /// What is stored; `None` if it is in no form that is known here.
     pub fn parse(text: &'s [u8]) -> Option<Self> {
-        const SCHEMES: [(&str, Scheme); 8] = [
+        const SCHEMES: [(&str, Scheme); 9] = [
             ("$2y$", Scheme::Bcrypt),
             ("$2a$", Scheme::Bcrypt),
             ("$2b$", Scheme::Bcrypt),
@@ -59,6 +65,7 @@ impl<'s> Stored<'s> {
             ("$5$", Scheme::Sha2),
             ("$6$", Scheme::Sha2),
             ("{SHA}", Scheme::Sha1),
+            ("$y$", Scheme::Yescrypt),
         ];
         let text = std::str::from_utf8(text).ok()?;
         let known = SCHEMES.into_iter().find(|(prefix, _)| text.starts_with(prefix));
@@ -79,12 +86,26 @@ impl<'s> Stored<'s> {
             Scheme::Md5(name) => same(&md5_crypt::hash(name, password, self.text), self.text),
             Scheme::Des => same(&des_crypt::hash(password, self.text), self.text),
             Scheme::Sha2 => ShaCrypt::default().verify_password(password, self.text).is_ok(),
+            Scheme::Yescrypt => {
+                yescrypt_has_room(self.text)
+                    && Yescrypt::default().verify_password(password, self.text).is_ok()
+            }
             Scheme::Sha1 => {
                 let digest = BASE64_STANDARD.encode(sha1::Sha1::digest(password));
                 same(&format!("{{SHA}}{digest}"), self.text)
             }
         }
     }
+}
+
+/// Whether what is stored asks for no more memory than a login may cost. Whoever may write `.htaccess` may name a file of
+/// passwords.
+fn yescrypt_has_room(text: &str) -> bool {
+    let params = text.split('$').nth(2).and_then(|params| params.parse::<yescrypt::Params>().ok());
+    params.is_some_and(|params| {
+        let bytes = params.n().saturating_mul(u64::from(params.r()).saturating_mul(128));
+        bytes <= YESCRYPT_BYTES_MAX
+    })
 }
 
 fn same(computed: &str, stored: &str) -> bool {
@@ -150,6 +171,8 @@ mod tests {
         ("J+D3SZxC", "IK7bTXdV/xBJw"),
         ("fT4TrKV0", "y0mfnbTFLigLs"),
         ("UfGmaTUW", "pxexPQigejJrg"),
+        // Made by libxcrypt.
+        ("secret", "$y$j9T$LdJMENpBABJJ3hIHjB1Bi.$hLaZXcKh6m7JYeftf3YBX9tUkp4CF5Pqe06e1mb9bt8"),
         ("secret", "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="),
         ("secret", "$5$B/nhavvzk/HEpN9W$zFLBrTZk8.IXMd9i07pHNpJmhhIx6mAV4UybUNyPns5"),
         (
@@ -185,6 +208,9 @@ mod tests {
             "$6$salt$",
             "{SHA}",
             "$6$rounds=abc$salt$x",
+            "$y$j9T$x",
+            "$y$$$",
+            "$y$jzzzzz$LdJMENpBABJJ3hIHjB1Bi.$hLaZXcKh6m7JYeftf3YBX9tUkp4CF5Pqe06e1mb9bt8",
         ] {
             let stored = Stored::parse(text.as_bytes()).unwrap();
             assert!(!stored.matches(b""), "{text}");
@@ -200,7 +226,7 @@ mod tests {
             "rqXexS6ZhobK",
             "rqXexS6ZhobKAA",
             "rqXexS6Z:obKA",
-            "$y$j9T$x",
+            "$7$CU..../....salt$x",
             "$2x$05$x",
             "{SSHA}x",
         ] {

@@ -6,9 +6,10 @@
 //! ```
 //!
 //! - Matching is on bytes: file names and decoded URLs need not be UTF-8.
-//! - A dot matches everything, and `$` only the very end, as Apache's RegexDefaultOptions say.
+//! - A dot matches everything, and `$` only the very end, unless `RegexDefaultOptions` says otherwise.
 //! - A search that meets its limit has found nothing.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -44,6 +45,57 @@ pub enum Case {
     Ignored,
 }
 
+/// `RegexDefaultOptions`: what expressions mean that do not say otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// A dot is any character, a line break too.
+    pub dot_all: bool,
+    /// `$` is the very end, not also the place before a line break there.
+    pub dollar_end_only: bool,
+    /// `A` is `a`.
+    pub ignore_case: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { dot_all: true, dollar_end_only: true, ignore_case: false }
+    }
+}
+
+thread_local! {
+    /// Those of the configuration that this thread is reading.
+    static OPTIONS: Cell<Options> = Cell::default();
+}
+
+/// Runs `read`, which compiles expressions of a configuration that says these options.
+pub(crate) fn with_options<T>(options: Options, read: impl FnOnce() -> T) -> T {
+    let before = OPTIONS.replace(options);
+    let outcome = read();
+    OPTIONS.set(before);
+    outcome
+}
+
+/// The same expression with a `$` that also matches before a line break at the very end.
+fn with_lenient_end(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut is_in_class = false;
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '$' if !is_in_class => out.push_str(r"(?=\n?\z)"),
+            '\\' => {
+                out.push(character);
+                out.extend(characters.next());
+            }
+            _ => {
+                is_in_class = character == '[' || is_in_class && character != ']';
+                out.push(character);
+            }
+        }
+    }
+    out
+}
+
 /// What an expression and its groups have matched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Captures<'t> {
@@ -57,10 +109,13 @@ impl Regex {
     /// # Errors
     /// What is wrong with it, in one line.
     pub fn new(text: &str, case: Case) -> Result<Self, String> {
-        let ignore_case = case == Case::Ignored;
+        let Options { dot_all, dollar_end_only, ignore_case } = OPTIONS.get();
+        let ignore_case = ignore_case || case == Case::Ignored;
+        let lenient = (!dollar_end_only && text.contains('$')).then(|| with_lenient_end(text));
+        let text = lenient.as_deref().unwrap_or(text);
         let linear = regex::bytes::RegexBuilder::new(text)
             .unicode(false)
-            .dot_matches_new_line(true)
+            .dot_matches_new_line(dot_all)
             .case_insensitive(ignore_case)
             .size_limit(COMPILED_BYTES_MAX)
             .build();
@@ -72,7 +127,7 @@ impl Regex {
             Err(error) => error,
         };
         fancy_regex::RegexBuilder::new(&as_characters(text.as_bytes()))
-            .dot_matches_new_line(true)
+            .dot_matches_new_line(dot_all)
             .case_insensitive(ignore_case)
             .backtrack_limit(STEPS_MAX)
             .delegate_size_limit(COMPILED_BYTES_MAX)
@@ -230,6 +285,22 @@ mod tests {
     fn a_line_break_is_a_character_like_any_other() {
         assert!(regex("^a.b$").is_match(b"a\nb"));
         assert!(!regex("^a$").is_match(b"a\n"));
+    }
+
+    #[test]
+    fn options_change_what_expressions_mean() {
+        let check = |options: Options, expression: &str, text: &[u8], expected: bool| {
+            let regex = with_options(options, || regex(expression));
+            assert_eq!(regex.is_match(text), expected, "{expression} {options:?}");
+        };
+        let usual = Options::default();
+        check(Options { ignore_case: true, ..usual }, "^A$", b"a", true);
+        check(usual, "^A$", b"a", false);
+        check(Options { dot_all: false, ..usual }, "^a.b$", b"a\nb", false);
+        let lenient = Options { dollar_end_only: false, ..usual };
+        check(lenient, r"^a[$]\$$", b"a$$\n", true);
+        check(lenient, r"^a[$]\$$", b"a$$\n\n", false);
+        check(lenient, r"^a[$]\$$", b"a$$", true);
     }
 
     #[test]

@@ -43,6 +43,7 @@ use herdgate_mpm::scoreboard::Scoreboard;
 
 use crate::config::{Config, DirSettings, Host};
 use crate::files::Access;
+use crate::files::digest::{Digest, Digests};
 use crate::files::open::Opened;
 use crate::http::date;
 use crate::http::etag::ETag;
@@ -86,6 +87,8 @@ pub struct Server {
     pub banner: String,
     /// Passwords that were right.
     pub verified: Verified,
+    /// What files come to that have an entity tag by their content.
+    pub(crate) digests: Digests,
     /// What clients are called.
     pub client_names: ClientNames,
     /// What all workers do; a process learns of it when it begins to serve.
@@ -98,9 +101,9 @@ impl Server {
     /// A server that answers as `config` says and tells `logs` what goes wrong.
     pub fn new(config: Arc<Config>, logs: Logs) -> Server {
         let banner = banner(config.server.tokens);
-        let (verified, client_names) = Default::default();
+        let (verified, digests, client_names) = Default::default();
         let (scoreboard, unique_ids) = Default::default();
-        Server { config, logs, banner, verified, client_names, scoreboard, unique_ids }
+        Server { config, logs, banner, verified, digests, client_names, scoreboard, unique_ids }
     }
 }
 
@@ -238,6 +241,8 @@ pub(crate) struct Request<'r> {
     pub(crate) auth_type: Option<&'static str>,
     /// What its address is called, if somebody wanted to know.
     remote_host: RefCell<Option<String>>,
+    /// What our address is called, if `UseCanonicalName DNS` wants to know.
+    own_name: Option<String>,
     /// The settings by which it was let in last.
     granted: Option<Arc<DirSettings>>,
     /// What rules have said besides the path.
@@ -246,6 +251,8 @@ pub(crate) struct Request<'r> {
     pub(crate) found: Option<Opened>,
     /// Fields that go along with whatever is answered, errors too.
     pub(crate) always: Fields,
+    /// What the content of the file at hand comes to, if its entity tag is made of that.
+    digest: Option<Digest>,
     /// Of a negotiated resource: the version of the list that was chosen from, which is part of the entity tag.
     pub(crate) list_tag: Option<ETag>,
     /// A cache of HTTP/1.0 must not keep the answer.
@@ -299,10 +306,12 @@ impl<'r> Request<'r> {
             user: None,
             auth_type: None,
             remote_host: RefCell::default(),
+            own_name: None,
             granted: None,
             rewriting: rewrite::Rewriting::default(),
             found: None,
             always: Fields::default(),
+            digest: None,
             list_tag: None,
             no_cache: false,
             handler: None,
@@ -344,7 +353,7 @@ impl<'r> Request<'r> {
         self.trace_host();
         remoteip::post_read_request(self);
         unique_id::post_read_request(self);
-        self.name_client()?;
+        self.name_ends()?;
         headers::post_read_request(self)?;
         setenvif::post_read_request(self)?;
         self.run(path)
@@ -395,7 +404,7 @@ impl<'r> Request<'r> {
             return methods::trace(self); // As in Apache, before anybody asks who may.
         }
         self.check_visible()?;
-        self.name_client()?;
+        self.name_ends()?;
         setenvif::header_parser(self)?;
         self.check_access()?;
         self.check_body_length()?;
@@ -442,8 +451,17 @@ impl<'r> Request<'r> {
         match self.found.take() {
             Some(found) if found.is_folder() => self.listing(&found),
             Some(found) if self.accepts_path_info() => self.file(found),
-            Some(_) | None => Err(Refusal::stop(Status::NOT_FOUND)),
+            Some(_) => Err(self.does_not_exist("AH00130")),
+            None => Err(self.does_not_exist("AH00128")),
         }
+    }
+
+    /// 404, which is told at `LogLevel info`: it is no fault of ours.
+    fn does_not_exist(&self, number: &str) -> Stop {
+        let (file, path_info) = (Quoted(self.place.file()), Quoted(self.place.path_info()));
+        let entry = self.log(Level::Info, "core");
+        entry.say(format_args!("{number}: File does not exist: {file}{path_info}"));
+        Refusal::stop(Status::NOT_FOUND)
     }
 
     /// `AcceptPathInfo`: a file does not care what stands behind its name, or there is nothing.
@@ -482,6 +500,7 @@ impl<'r> Request<'r> {
         response.env = self.env;
         response.notes = self.notes;
         response.user = self.user;
+        response.own_name = self.own_name;
         response.client_name = self.remote_host.into_inner();
         response.request_fields = self.fields.into_edited();
         response.first = self.first;

@@ -57,6 +57,8 @@ pub struct Response {
     pub user: Option<Vec<u8>>,
     /// What its address is called, if `HostnameLookups` has found it out.
     pub client_name: Option<String>,
+    /// What the DNS calls our own address, if `UseCanonicalName DNS` has asked.
+    pub own_name: Option<String>,
     /// The request's variables.
     pub env: Env,
     /// The request's fields, if modules have changed them.

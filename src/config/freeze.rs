@@ -303,6 +303,7 @@ fn freeze_server<'d>(
         see_request_tail: settings.core.see_request_tail(),
         proxy_protocol: false, // Until the hosts are known.
         providers: Arc::clone(&settings.providers),
+        regex: settings.core.regex_options(),
         types: types(settings, found),
         defines,
     }

@@ -19,6 +19,7 @@ use herdgate_conf::{Definitions, Diagnostic, Start};
 use super::load::{self, Content, Modules};
 use super::{DirSettings, Server};
 use crate::modules::core::Permit;
+use crate::regex;
 use crate::route::sections::Section;
 
 /// What a file says; or, in words for the log, what is wrong with it.
@@ -45,8 +46,9 @@ pub(crate) fn parse(path: &Path, text: &[u8], permit: &Permit, server: &Server) 
     let name = path.to_string_lossy();
     let reading = herdgate_conf::read_htaccess(&name, text, start, &mut modules);
     let folder = path.parent().unwrap_or(Path::new("/"));
-    let (content, found, sources) =
-        load::load_htaccess(reading, &server.root, folder, permit, &server.providers);
+    let (content, found, sources) = regex::with_options(server.regex, || {
+        load::load_htaccess(reading, &server.root, folder, permit, &server.providers)
+    });
     let Content { settings, files } = content;
     let check = settings.authz.check();
     match found.iter().find(|diagnostic| diagnostic.is_error()) {

@@ -29,7 +29,7 @@ use crate::modules::authz_core::{self, Group, Methods};
 use crate::modules::core::Permit;
 use crate::modules::providers::{self, Providers};
 use crate::modules::{Module, Row, sections, unique_id};
-use crate::regex::{Case, Regex};
+use crate::regex::{self, Case, Regex};
 use crate::route::ifs::IfChain;
 use crate::route::sections::{DirectoryPath, Matcher, Section};
 
@@ -92,6 +92,7 @@ pub(super) fn load(source: &Source) -> Draft {
         root: root.clone(),
         ..ServerSettings::default()
     };
+    let options = regex_options(&reading.tree, &reading.sources, &root);
     let mut loader = Loader {
         sources: &reading.sources,
         root: &root,
@@ -101,7 +102,9 @@ pub(super) fn load(source: &Source) -> Draft {
         permit: None,
     };
     let mut main = HostDraft::default();
-    loader.host(&reading.tree.nodes, &mut main, Context::Server);
+    regex::with_options(options, || {
+        loader.host(&reading.tree.nodes, &mut main, Context::Server);
+    });
     let Loader { server, hosts, diagnostics, .. } = loader;
     Draft {
         server,
@@ -115,6 +118,23 @@ pub(super) fn load(source: &Source) -> Draft {
         tree: reading.tree,
         refused: modules.refused,
     }
+}
+
+/// `RegexDefaultOptions` counts for lines before it, too, so it is obeyed before all others; what is wrong with it is told
+/// when its turn comes.
+fn regex_options(tree: &Tree, sources: &Sources, root: &Path) -> regex::Options {
+    const NAME: &str = "RegexDefaultOptions";
+    let mut settings = ServerSettings::default();
+    let context = Context::Server;
+    let place = Place { sources, base: root, context, folder: None, section: None };
+    for node in &tree.nodes {
+        if let (Node::Line(line), Some(Row::Server(row))) = (node, Row::named(NAME))
+            && line.is(NAME)
+        {
+            row.obey(&mut settings, line, &place);
+        }
+    }
+    settings.core.regex_options()
 }
 
 fn inputs(source: &Source) -> Vec<Input> {

@@ -44,6 +44,7 @@ use crate::modules::log_config::Only;
 use crate::modules::mime::TypeMap;
 use crate::modules::mpm_common::{Gate, ListenAddress, Mutex, SpawnPolicy};
 use crate::modules::providers::Providers;
+use crate::regex;
 use crate::route::hosts::{HostIndex, HostTable};
 use crate::route::walk::{MergeCache, Walk};
 use changes::Outline;
@@ -105,6 +106,8 @@ pub struct Server {
     pub proxy_protocol: bool,
     /// What lines about access may name, in `.htaccess` too.
     pub providers: Arc<Providers>,
+    /// `RegexDefaultOptions`
+    pub regex: regex::Options,
     /// Types by extension.
     pub types: TypeMap,
     /// What was defined at the end, sorted.

@@ -216,8 +216,10 @@ impl WebConnection {
         turn.slot().count_time(duration, self.served.requests, self.served.bytes);
         let host = &self.server.config.hosts[response.host];
         let no_fields = &NoFields;
-        let names =
-            head.map(|head| Names::of(host, &response.settings, Some(head), &response.client));
+        let by_dns = response.own_name.as_deref();
+        let names_for =
+            |head| Names::of(host, &response.settings, Some(head), &response.client, by_dns);
+        let names = head.map(names_for);
         let first = response.first.as_deref();
         let words = head.is_none().then(|| RequestLine::split(asked.line)).unwrap_or_default();
         let record = Record {

@@ -12,6 +12,7 @@
 
 pub mod compress;
 pub mod content;
+pub(crate) mod digest;
 pub mod listing;
 mod mounts;
 pub mod open;

@@ -46,8 +46,8 @@ struct Known<T> {
 }
 
 /// Tells one version of a file from the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Identity {
     device: u64,
     inode: u64,
     size: u64,
@@ -111,8 +111,7 @@ impl<T> ParsedFiles<T> {
         if self.known.len() >= FILES_MAX {
             self.known.clear();
         }
-        let settled = now.secs - identity.changed.0 > SETTLED_SECS;
-        let only_at = if settled { None } else { Some(now) };
+        let only_at = if identity.is_settled(now.secs) { None } else { Some(now) };
         let known = Known { identity, only_at, parsed: Arc::clone(&parsed) };
         self.known.insert(self.key.as_slice().into(), known);
         Ok(Some(parsed))
@@ -120,7 +119,7 @@ impl<T> ParsedFiles<T> {
 }
 
 impl Identity {
-    fn of(stat: &Stat) -> Self {
+    pub(super) fn of(stat: &Stat) -> Self {
         Self {
             device: stat.device,
             inode: stat.inode,
@@ -128,6 +127,11 @@ impl Identity {
             modified: stat.modified,
             changed: stat.changed,
         }
+    }
+
+    /// Whether the last change is so long ago that the next one has another time.
+    pub(super) fn is_settled(&self, now_secs: i64) -> bool {
+        now_secs - self.changed.0 > SETTLED_SECS
     }
 }
 

@@ -2,10 +2,14 @@
 //!
 //! - Built from what `stat` says, in Apache's form: `"size-mtime"` in hexadecimal, the time in
 //!   microseconds.
+//! - Or from the content itself, of which it is the SHA-1 in base64.
 //! - Weak while the file is younger than a second: it could change again without its time changing.
 //! - Comparison is on the opaque text, byte by byte (RFC 9110 section 8.8.3).
 
 use std::fmt;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 
 use crate::http::coding::Coding;
 use crate::http::field::{self, Values};
@@ -74,6 +78,15 @@ impl ETag {
         }
         tag.push(b"\"");
         Some(tag)
+    }
+
+    /// The tag of a file by the SHA-1 of its content.
+    pub fn of_digest(digest: &[u8; 20]) -> ETag {
+        let mut tag = ETag { text: [0; ETAG_BYTES_MAX], length: 0 };
+        for part in ["\"", &BASE64_STANDARD.encode(digest), "\""] {
+            tag.push(part.as_bytes());
+        }
+        tag
     }
 
     /// The tag of one variant of a resource whose list of variants has the tag `list`: both have to stay the same.

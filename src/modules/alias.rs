@@ -160,7 +160,7 @@ fn redirect(request: &Request<'_>, list: &[Arc<Redirect>]) -> Result<(), Stop> {
         let target = match &place.to {
             Some(text) => {
                 let target = text.evaluate(&request.known(), &Groups::new());
-                escaped(&target.map_err(|_| Stop::WouldBlock)?)
+                without_default_port(escaped(&target.map_err(|_| Stop::WouldBlock)?))
             }
             None => Vec::new(),
         };
@@ -187,7 +187,7 @@ impl Redirect {
             }
             AliasFrom::Pattern(regex) => {
                 let groups = regex.captures(path)?;
-                Some(escaped(&groups.substitute(to.as_bytes())))
+                Some(without_default_port(escaped(&groups.substitute(to.as_bytes()))))
             }
         }
     }
@@ -201,6 +201,30 @@ fn escaped(url: &[u8]) -> Vec<u8> {
     push_path(&mut out, path);
     out.extend_from_slice(rest);
     out
+}
+
+/// Without a port that the scheme implies, and without the colon of none: Apache puts such URLs together anew.
+fn without_default_port(mut url: Vec<u8>) -> Vec<u8> {
+    let Some(colon) = memchr::memmem::find(&url, b"://") else { return url };
+    let scheme = url[..colon].to_ascii_lowercase();
+    let rest = &url[colon + 3..];
+    let is_end = |byte: &u8| matches!(*byte, b'/' | b'?' | b'#');
+    let authority = &rest[..rest.iter().position(is_end).unwrap_or(rest.len())];
+    let Some(port_at) = memchr::memrchr(b':', authority) else { return url };
+    let port = &authority[port_at + 1..];
+    if !port.iter().all(u8::is_ascii_digit) {
+        return url; // That colon stands in an address, or before a password.
+    }
+    let zeros = port.iter().take_while(|byte| **byte == b'0').count();
+    let is_implied = match (scheme.as_slice(), &port[zeros..]) {
+        (b"http", b"80") | (b"https", b"443") | (b"ftp", b"21") => true,
+        _ => port.is_empty(),
+    };
+    if is_implied {
+        let start = colon + 3 + port_at;
+        url.drain(start..=start + port.len());
+    }
+    url
 }
 
 /// The end of a request that is redirected, or refused.
@@ -555,6 +579,25 @@ mod tests {
     fn a_target_is_escaped_but_for_its_query() {
         assert_eq!(escaped(b"http://h/a b%?c d#e f"), b"http://h/a%20b%25?c d#e f");
         assert_eq!(escaped(b"/a#b?c"), b"/a#b?c");
+    }
+
+    #[test]
+    fn a_port_that_the_scheme_implies_is_left_out() {
+        for (url, expected) in [
+            ("http://a:80/x", "http://a/x"),
+            ("HTTP://a:080", "HTTP://a"),
+            ("https://a:443?b:80", "https://a?b:80"),
+            ("ftp://a:21/x", "ftp://a/x"),
+            ("http://a:/x", "http://a/x"),
+            ("http://a:443/x", "http://a:443/x"),
+            ("http://u:80@a/x", "http://u:80@a/x"),
+            ("http://a/x:80", "http://a/x:80"),
+            ("mailto:a@b:80", "mailto:a@b:80"),
+            ("/a:80", "/a:80"),
+        ] {
+            let found = without_default_port(url.as_bytes().to_vec());
+            assert_eq!(found, expected.as_bytes(), "{url}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //!   granted.
 //! - What cannot be judged is an error of configuration, never a silent grant.
 
+use std::fmt;
 use std::sync::Arc;
 
 use herdgate_conf::{Args, Directive, Line, Overrides, Place, Problem, nearest};
@@ -53,13 +54,23 @@ enum Merging {
 #[derive(Debug, Clone)]
 pub(crate) enum Node {
     /// `Require …`
-    Rule(Rule),
+    Rule(Asked),
     /// `Require not …`
-    Not(Rule),
+    Not(Asked),
     /// A container.
     Group(Group, Vec<Node>),
     /// What stands in `<Limit>`: it counts for some methods only.
     Limited(Methods, Box<Node>),
+}
+
+/// A `Require` where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    rule: Rule,
+    /// As it was written.
+    line: Arc<str>,
+    /// `FILE:LINE`
+    place: Arc<str>,
 }
 
 /// What one `Require` asks.
@@ -147,18 +158,61 @@ impl Verdict {
     }
 }
 
-/// What a Require is asked by: a request's own, or a test's.
-type Ask<'a> = dyn FnMut(&Rule) -> Result<Verdict, Stop> + 'a;
+impl fmt::Display for Verdict {
+    /// In Apache's words.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Verdict::Granted => "granted",
+            Verdict::Denied => "denied",
+            Verdict::NoUser => "denied (no authenticated user yet)",
+            Verdict::Neutral => "neutral",
+        })
+    }
+}
+
+/// Who asks the Requires: a request, or a test.
+pub(crate) trait Judge {
+    fn ask(&mut self, rule: &Rule) -> Result<Verdict, Stop>;
+
+    /// Learns what a Require has said, or a container, which has no place.
+    fn told(&mut self, _line: &str, _place: Option<&str>, _said: Verdict) {}
+}
+
+impl<F: FnMut(&Rule) -> Result<Verdict, Stop>> Judge for F {
+    fn ask(&mut self, rule: &Rule) -> Result<Verdict, Stop> {
+        self(rule)
+    }
+}
+
+impl Judge for Request<'_> {
+    fn ask(&mut self, rule: &Rule) -> Result<Verdict, Stop> {
+        rule.judge(self)
+    }
+
+    fn told(&mut self, line: &str, place: Option<&str>, said: Verdict) {
+        let line = Quoted(line.as_bytes());
+        self.log(Level::Debug, "authz_core")
+            .say(format_args!("AH01626: authorization result of {line}: {said}"));
+        match place {
+            Some(place) => self.trace("authz_core", format_args!("{line} ({place}): {said}")),
+            None => self.trace("authz_core", format_args!("{line}: {said}")),
+        }
+    }
+}
 
 impl Authz {
-    /// What the whole says about a request by `method`; `None`: nothing, for there is no Require. `ask` is asked only
-    /// what still matters.
-    pub(crate) fn judge(&self, method: &str, ask: &mut Ask<'_>) -> Result<Option<Verdict>, Stop> {
+    /// What the whole says about a request by `method`; `None`: nothing, for there is no Require. Only what still matters
+    /// is asked.
+    pub(crate) fn judge(
+        &self,
+        method: &str,
+        judge: &mut dyn Judge,
+    ) -> Result<Option<Verdict>, Stop> {
         let Some(nodes) = &self.require else { return Ok(None) };
         if !nodes.iter().any(|node| node.counts_for(method)) {
             return Ok(Some(Verdict::Granted)); // All of them are about other methods.
         }
-        judge_group(Group::Any, nodes, method, ask).map(Some)
+        judge_group(Group::Any, nodes, method, judge).map(Some)
     }
 
     /// `AuthzSendForbiddenOnFailure`
@@ -203,12 +257,12 @@ impl Authz {
 }
 
 impl Node {
-    fn judge(&self, method: &str, ask: &mut Ask<'_>) -> Result<Verdict, Stop> {
+    fn judge(&self, method: &str, judge: &mut dyn Judge) -> Result<Verdict, Stop> {
         match self {
-            Node::Rule(rule) => ask(rule),
-            Node::Not(rule) => ask(rule).map(Verdict::negated),
-            Node::Group(group, children) => judge_group(*group, children, method, ask),
-            Node::Limited(_, node) => node.judge(method, ask),
+            Node::Rule(asked) => asked.judge(judge, |said| said),
+            Node::Not(asked) => asked.judge(judge, Verdict::negated),
+            Node::Group(group, children) => judge_group(*group, children, method, judge),
+            Node::Limited(_, node) => node.judge(method, judge),
         }
     }
 
@@ -235,17 +289,52 @@ impl Node {
     }
 }
 
+impl Asked {
+    fn judge(
+        &self,
+        judge: &mut dyn Judge,
+        meaning: fn(Verdict) -> Verdict,
+    ) -> Result<Verdict, Stop> {
+        let said = meaning(judge.ask(&self.rule)?);
+        judge.told(&self.line, Some(&self.place), said);
+        Ok(said)
+    }
+}
+
+impl Group {
+    /// As it is written.
+    fn line(self) -> &'static str {
+        match self {
+            Group::Any => "<RequireAny>",
+            Group::All => "<RequireAll>",
+            Group::None => "<RequireNone>",
+        }
+    }
+}
+
+/// What a container says, who then learns of it.
 fn judge_group(
     group: Group,
     children: &[Node],
     method: &str,
-    ask: &mut Ask<'_>,
+    judge: &mut dyn Judge,
+) -> Result<Verdict, Stop> {
+    let said = ask_children(group, children, method, judge)?;
+    judge.told(group.line(), None, said);
+    Ok(said)
+}
+
+fn ask_children(
+    group: Group,
+    children: &[Node],
+    method: &str,
+    judge: &mut dyn Judge,
 ) -> Result<Verdict, Stop> {
     use Verdict::{Denied, Granted, Neutral, NoUser};
     let mut so_far = Neutral;
     for child in children {
         let said = match child.counts_for(method) {
-            true => child.judge(method, ask)?,
+            true => child.judge(method, judge)?,
             false if group == Group::All => Granted,
             false => Neutral,
         };
@@ -328,7 +417,14 @@ pub(crate) fn auth_checker(request: &mut Request<'_>) -> Result<(), Stop> {
 fn judge(request: &mut Request<'_>) -> Result<Option<Verdict>, Stop> {
     let settings = Arc::clone(&request.place.settings);
     let method = request.method().as_str();
-    settings.authz.judge(method, &mut |rule| rule.judge(request))
+    let said = settings.authz.judge(method, request)?;
+    if said.is_none() {
+        request
+            .log(Level::Debug, "authz_core")
+            .say(format_args!("AH01628: authorization result: granted (no directives)"));
+        request.trace("authz_core", format_args!("no Require is about it"));
+    }
+    Ok(said)
 }
 
 /// 403, and why.
@@ -524,8 +620,10 @@ fn require(args: &mut Args<'_>, providers: &Providers) -> Result<Node, Problem> 
     if negated {
         args.next();
     }
-    let rule = rule(args, providers)?;
-    Ok(if negated { Node::Not(rule) } else { Node::Rule(rule) })
+    let line = format!("Require {}", args.line().raw.trim()).into();
+    let place = args.source().into();
+    let asked = Asked { rule: rule(args, providers)?, line, place };
+    Ok(if negated { Node::Not(asked) } else { Node::Rule(asked) })
 }
 
 /// What a line says behind its `Require`, which stands in none.
@@ -641,7 +739,7 @@ pub(crate) mod tests {
         /// Whether `client`, who is nobody in particular, may have it.
         #[expect(clippy::wildcard_enum_match_arm, reason = "all others need a request")]
         pub(crate) fn grants(&self, client: &Client<'_>) -> bool {
-            let said = self.judge(client.method, &mut |rule| {
+            let said = self.judge(client.method, &mut |rule: &Rule| {
                 Ok(match rule {
                     Rule::Everybody(granted) => Verdict::of(*granted),
                     Rule::Networks(networks) => {
@@ -660,7 +758,11 @@ pub(crate) mod tests {
 
     /// A tree in letters: g, d, u, n are what rules say; `&(…)`, `|(…)` and `!(…)` are containers, `-g` is a negation.
     fn parse(text: &mut std::str::Chars<'_>) -> Vec<Node> {
-        let rule = |letter| Rule::Env(vec![String::from(letter)]);
+        let rule = |letter| Asked {
+            rule: Rule::Env(vec![String::from(letter)]),
+            line: "".into(),
+            place: "".into(),
+        };
         let mut nodes = Vec::new();
         while let Some(letter) = text.next() {
             let group = match letter {
@@ -708,7 +810,7 @@ pub(crate) mod tests {
         ] {
             let authz = Authz { require: Some(parse(&mut tree.chars())), ..Authz::default() };
             let mut order = String::new();
-            let said = authz.judge("GET", &mut |rule| {
+            let said = authz.judge("GET", &mut |rule: &Rule| {
                 let Rule::Env(names) = rule else { panic!() };
                 order.push_str(&names[0]);
                 Ok(match names[0].as_str() {

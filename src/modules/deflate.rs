@@ -97,8 +97,7 @@ const DIRECTIVES: &[Directive<HostSettings>] = &[
         default: Some("9"),
         contexts: HOST,
         overrides: Overrides::NONE,
-        docs: "Apache's memory for compression. It is accepted and changes nothing: the library that Herdgate uses has \
-               one size.",
+        docs: "Without effect: Apache's memory for compression, and the library that Herdgate uses has one size.",
         apply: |_, args| args.number(1..=9).map(|_| ()),
     },
     Directive {
@@ -120,8 +119,8 @@ const DIRECTIVES: &[Directive<HostSettings>] = &[
         default: Some("8096"),
         contexts: HOST,
         overrides: Overrides::NONE,
-        docs: "Apache's size of a piece of compressed output. It is accepted and changes nothing: small files are \
-               compressed as a whole, long ones in pieces of 16 KiB and more.",
+        docs: "Without effect: Apache's size of a piece of compressed output. Here small files are compressed as a whole, \
+               long ones in pieces of 16 KiB and more.",
         apply: |_, args| args.number(1..).map(|_| ()),
     },
     Directive {
@@ -157,7 +156,8 @@ const LIMITS: &[Directive<DirSettings>] = &[
         default: None,
         contexts: EVERYWHERE,
         overrides: Overrides::ALL,
-        docs: "The size of a decompressed request body. It is accepted and changes nothing: nothing is decompressed.",
+        docs: "Without effect: the size of a decompressed request body, and none is decompressed. LimitRequestBody holds \
+               for all.",
         apply: |_, args| args.number(0..).map(|_| ()),
     },
     Directive {
@@ -166,7 +166,7 @@ const LIMITS: &[Directive<DirSettings>] = &[
         default: Some("200"),
         contexts: EVERYWHERE,
         overrides: Overrides::ALL,
-        docs: "How far a request body may grow by decompression. It is accepted and changes nothing.",
+        docs: "Without effect: how far a request body may grow by decompression.",
         apply: |_, args| args.number(1..).map(|_| ()),
     },
     Directive {
@@ -175,7 +175,7 @@ const LIMITS: &[Directive<DirSettings>] = &[
         default: Some("3"),
         contexts: EVERYWHERE,
         overrides: Overrides::ALL,
-        docs: "How often DeflateInflateRatioLimit may be exceeded. It is accepted and changes nothing.",
+        docs: "Without effect: how often DeflateInflateRatioLimit may be exceeded.",
         apply: |_, args| args.number(1..).map(|_| ()),
     },
 ];

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use herdgate_conf::{Directive, Overrides, Problem, Word};
 
-use super::{EVERYWHERE, Module};
+use super::{EVERYWHERE, HOST_AND_SECTION, Module};
 use crate::config::DirSettings;
 use crate::expr::Condition;
 
@@ -224,6 +224,49 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
             settings.filter.declared.entry(name).or_default().push(provider);
             Ok(())
         },
+    },
+    Directive {
+        name: "FilterProtocol",
+        syntax: "FilterProtocol filter-name [provider-name] flags",
+        default: None,
+        contexts: EVERYWHERE,
+        overrides: Overrides::OPTIONS,
+        docs: "Without effect: what a filter does to length, ranges, validators and `no-transform` the filters here tell \
+               by themselves. Only `cache=no` would make a difference, and is an error: Header says it.",
+        apply: |_, args| {
+            let mut last = args.required()?;
+            args.peek().ok_or_else(|| Problem::at(last, "flags are missing"))?;
+            for word in args {
+                last = word;
+            }
+            let mut flags = last.text.split([';', ' ', ',']);
+            match flags.any(|flag| flag.eq_ignore_ascii_case("cache=no")) {
+                true => Err(Problem::lacking(last, "cache=no is not supported")
+                    .help("Header set Cache-Control no-cache")),
+                false => Ok(()),
+            }
+        },
+    },
+    Directive {
+        name: "FilterTrace",
+        syntax: "FilterTrace filter-name level",
+        default: None,
+        contexts: HOST_AND_SECTION,
+        overrides: Overrides::NONE,
+        docs: "Without effect: it is Apache's tool for those who write filters.",
+        apply: |_, args| {
+            args.word()?;
+            args.number(0..=2).map(|_| ())
+        },
+    },
+    Directive {
+        name: "SetInputFilter",
+        syntax: "SetInputFilter filter[;filter...]",
+        default: None,
+        contexts: EVERYWHERE,
+        overrides: Overrides::FILE_INFO,
+        docs: "Without effect: filters for the bodies of requests, which nobody here reads.",
+        apply: |_, args| args.word().map(|_| ()),
     },
     Directive {
         name: "FilterChain",

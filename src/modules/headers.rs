@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use herdgate_conf::{Args, Context, Directive, Overrides, Problem, Word};
 
-use super::{EVERYWHERE, Module};
+use super::{EVERYWHERE, Module, status};
 use crate::config::DirSettings;
 use crate::expr::{Condition, Groups, Text};
 use crate::http::field::is_token;
@@ -90,6 +90,10 @@ enum Piece {
     Duration,
     /// `%l`
     Load,
+    /// `%i`
+    Idle,
+    /// `%b`
+    Busy,
     /// `%{name}e`
     Env(String),
     /// `%{name}s`: there is no TLS.
@@ -363,10 +367,17 @@ impl Piece {
                 value.extend_from_slice(b"l=");
                 value.extend_from_slice(load_averages().as_bytes());
             }
+            Piece::Idle => value.extend_from_slice(format!("i={}", workers(request).0).as_bytes()),
+            Piece::Busy => value.extend_from_slice(format!("b={}", workers(request).1).as_bytes()),
             Piece::Env(name) => value.extend_from_slice(request.env.get(name).unwrap_or(NULL)),
             Piece::Nothing => value.extend_from_slice(NULL),
         }
     }
+}
+
+/// How many of a hundred workers are idle, and how many busy. A program that serves nothing has none.
+fn workers(request: &Request<'_>) -> (u32, u32) {
+    status::percent(request).unwrap_or_default()
 }
 
 /// `0.12/0.34/0.56`. The kernel makes this file up when it is read: no disk is asked.
@@ -420,8 +431,9 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
         contexts: EVERYWHERE,
         overrides: Overrides::FILE_INFO,
         docs: "Changes fields of responses; with `always` in a table of its own that errors and redirects are sent with, \
-               too. In values `%t` is when the request came, `%D` how long it took, `%l` the load, `%{name}e` a variable \
-               and `%%` a per cent sign; behind `expr=` stands an expression. `%i` and `%b` are not supported.",
+               too. In values `%t` is when the request came, `%D` how long it took, `%l` the load, `%i` and `%b` how \
+               many workers of a hundred are idle and busy, `%{name}e` a variable and `%%` a per cent sign; behind \
+               `expr=` stands an expression.",
         apply: |settings, args| {
             let mut action = args.required()?;
             let mut rules = &mut settings.headers.onsuccess;
@@ -554,9 +566,8 @@ fn format(text: &str) -> Result<Vec<Piece>, String> {
             (Some('e'), Some(name)) => Piece::Env(name.to_string()),
             (Some('e'), None) => Piece::Env(String::new()),
             (Some('s'), _) => Piece::Nothing,
-            (Some('i' | 'b'), _) => {
-                return Err("%i and %b, idle and busy workers, are not supported".to_string());
-            }
+            (Some('i'), _) => Piece::Idle,
+            (Some('b'), _) => Piece::Busy,
             (letter, _) => {
                 let letter = letter.map(String::from).unwrap_or_default();
                 return Err(format!("Unrecognized header format %{letter}"));
@@ -599,7 +610,7 @@ mod tests {
         for part in ["Literal([37])", "Env(\"NAME\")", "Received"] {
             assert!(seen.contains(part), "{seen}");
         }
-        assert!(format("%q").is_err() && format("%{x").is_err() && format("%i").is_err());
+        assert!(format("%q").is_err() && format("%{x").is_err() && format("%").is_ok());
         assert!(format("").unwrap().is_empty());
     }
 }

@@ -76,6 +76,14 @@ pub(crate) fn handler(request: &mut Request<'_>) -> Result<Response, Stop> {
     Ok(Response { handler: Some(HANDLER), ..response })
 }
 
+/// How many workers of a hundred are idle, and how many are busy; `None`: there are none, or nobody knows.
+pub(crate) fn percent(request: &Request<'_>) -> Option<(u32, u32)> {
+    let snapshot = request.server.scoreboard.get()?.snapshot();
+    let look::Workers { busy, graceful, idle } = look::all_workers(&snapshot);
+    let all = busy + graceful + idle;
+    (all > 0).then(|| (idle * 100 / all, (busy + graceful) * 100 / all))
+}
+
 /// What the query asks for. Its words are searched for, not parsed, as in Apache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Options {

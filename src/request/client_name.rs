@@ -1,4 +1,4 @@
-//! What a client's address is called, by the DNS or by this machine's list of hosts.
+//! What an address is called, the client's or our own, by the DNS or by this machine's list of hosts.
 //!
 //! ```text
 //! address ──getnameinfo──▶ name ──getaddrinfo──▶ addresses, the client's among them: then the name is confirmed
@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{Request, Stop};
 use crate::files::Access;
-use crate::modules::core::HostnameLookups;
+use crate::modules::core::{CanonicalName, HostnameLookups};
 
 /// How long an answer of the DNS is believed, in seconds.
 const BELIEVED_SECS: i64 = 60;
@@ -74,8 +74,19 @@ impl Answer {
 }
 
 impl Request<'_> {
+    /// What has to be known about the names of the two ends where the request is now.
+    pub(super) fn name_ends(&mut self) -> Result<(), Stop> {
+        self.name_client()?;
+        if self.place.settings.core.canonical_name() == CanonicalName::Dns
+            && let Some(local) = self.client.local
+        {
+            self.own_name = self.name_of(local.ip(), NameTrust::Claimed)?;
+        }
+        Ok(())
+    }
+
     /// `HostnameLookups`: finds out the client's name, if that is wanted where the request is now.
-    pub(super) fn name_client(&self) -> Result<(), Stop> {
+    fn name_client(&self) -> Result<(), Stop> {
         match self.place.settings.core.hostname_lookups() {
             HostnameLookups::Off => Ok(()),
             HostnameLookups::On => self.client_name(NameTrust::Claimed).map(drop),
@@ -90,16 +101,16 @@ impl Request<'_> {
 
     /// What the client is called, in lower case; `None` if it has no such name. The log has it from now on.
     pub(crate) fn client_name(&self, trust: NameTrust) -> Result<Option<String>, Stop> {
-        let name = self.find_client_name(trust)?;
+        let Some(address) = self.client.address else { return Ok(None) };
+        let name = self.name_of(address.ip(), trust)?;
         if name.is_some() {
             self.remote_host.borrow_mut().clone_from(&name);
         }
         Ok(name)
     }
 
-    fn find_client_name(&self, trust: NameTrust) -> Result<Option<String>, Stop> {
-        let Some(address) = self.client.address else { return Ok(None) };
-        let address = address.ip().to_canonical();
+    fn name_of(&self, address: IpAddr, trust: NameTrust) -> Result<Option<String>, Stop> {
+        let address = address.to_canonical();
         let known = self.server.client_names.get(address, self.now.secs);
         if let Some(name) = known.as_ref().and_then(|answer| answer.name(trust)) {
             return Ok(name);

@@ -48,6 +48,14 @@ impl<'r> Request<'r> {
         }
     }
 
+    /// Asks something that the answer is said not to depend on.
+    pub(crate) fn without_vary<T>(&self, ask: impl FnOnce() -> T) -> T {
+        let known = self.varies.borrow().len();
+        let answer = ask();
+        self.varies.borrow_mut().truncate(known);
+        answer
+    }
+
     /// The response with a Vary that names all fields noted so far.
     pub(super) fn with_vary(&self, mut response: Response) -> Response {
         let varies = self.varies.borrow();

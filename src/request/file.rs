@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use herdgate_sys::file::{Stat, fstat};
 
 use super::{Refusal, Request, Stop};
 use crate::files::content::{self, SMALL_FILE_BYTES_MAX, Span};
+use crate::files::digest::Digest;
 use crate::files::open::{self, OpenError, Opened};
 use crate::http::coding::{self, Coding};
 use crate::http::conditional::{self, Conditions, Validators, Verdict};
@@ -37,6 +38,7 @@ impl Request<'_> {
         let (opened, coding) = self.precompressed(opened)?;
         let Opened { fd, mut stat } = opened;
         for _ in 0..MEASURED_TIMES_MAX {
+            self.digest = self.digest_of(fd.as_fd(), &stat)?;
             let (mut response, span) = self.represent(&stat, coding)?;
             if self.is_head() || span.length == 0 {
                 return Ok(response);
@@ -138,8 +140,20 @@ impl Request<'_> {
         self.tag_by(stat, FileTagParts { inode: false, size: false, mtime: true })
     }
 
+    /// `FileETag Digest`
+    fn digest_of(&self, fd: BorrowedFd<'_>, stat: &Stat) -> Result<Option<Digest>, Stop> {
+        if !self.place.settings.core.etag().contains(EtagParts::DIGEST) {
+            return Ok(None);
+        }
+        let digest = self.server.digests.of(fd, stat, self.access, self.now.secs);
+        digest.map(Some).map_err(|error| self.unreadable(&error))
+    }
+
     /// The entity tag of a file, as FileETag says.
     pub(crate) fn tag_of(&self, stat: &Stat) -> Option<ETag> {
+        if let Some(digest) = &self.digest {
+            return Some(ETag::of_digest(digest));
+        }
         let parts = self.place.settings.core.etag();
         let parts = FileTagParts {
             inode: parts.contains(EtagParts::INODE),

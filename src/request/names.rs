@@ -27,24 +27,29 @@ pub struct Names<'n> {
 }
 
 impl<'n> Names<'n> {
-    /// The names for a request to `host`. `head` is missing if the request could not be read.
+    /// The names for a request to `host`. `head` is missing if the request could not be read, `by_dns` if nobody has asked
+    /// what the host's address is called, or it has no name.
     pub fn of(
         host: &'n Host,
         settings: &DirSettings,
         head: Option<&Head<'n>>,
         client: &Client,
+        by_dns: Option<&'n str>,
     ) -> Names<'n> {
         let configured = host.settings.core.name();
         let scheme = configured.and_then(|name| name.scheme.as_deref()).unwrap_or("http");
         let implied_port = implied_port(scheme);
         let local_port = client.local.map(|local| local.port());
         let configured_port = configured.and_then(|name| name.port).map(u16::from);
-        let asked = match settings.core.canonical_name() {
-            CanonicalName::Off => head.and_then(Head::host).filter(|asked| !asked.name.is_empty()),
+        let choice = settings.core.canonical_name();
+        let asked = match choice {
+            CanonicalName::Off | CanonicalName::Dns => {
+                head.and_then(Head::host).filter(|asked| !asked.name.is_empty())
+            }
             CanonicalName::On => None,
         };
         let physical = local_port.filter(|_| settings.core.canonical_physical_port());
-        match asked {
+        let names = match asked {
             Some(asked) => Names {
                 scheme,
                 host: in_small_letters(asked.name),
@@ -56,9 +61,13 @@ impl<'n> Names<'n> {
                 host: Cow::Borrowed(&host.name),
                 port: configured_port
                     .or(physical)
-                    .or(local_port.filter(|_| settings.core.canonical_name() == CanonicalName::Off))
+                    .or(local_port.filter(|_| choice != CanonicalName::On))
                     .unwrap_or(implied_port),
             },
+        };
+        match choice {
+            CanonicalName::Dns => Names { host: by_dns.unwrap_or(&host.name).into(), ..names },
+            CanonicalName::Off | CanonicalName::On => names,
         }
     }
 }
@@ -119,6 +128,7 @@ impl Request<'_> {
     }
 
     pub(crate) fn names(&self) -> Names<'_> {
-        Names::of(self.host(), &self.place.settings, Some(self.head), &self.client)
+        let by_dns = self.own_name.as_deref();
+        Names::of(self.host(), &self.place.settings, Some(self.head), &self.client, by_dns)
     }
 }

@@ -70,7 +70,8 @@ pub fn refuse(server: &Server, client: &Client, status: Status, notes: &str) -> 
     let page = match settings.core.error_document(status.code()) {
         Some(ErrorDocument::Text(text)) => text.clone().into_bytes(),
         _ => {
-            let about = About { server, host, settings: &settings, head: None, client };
+            let settings = &settings;
+            let about = About { server, host, settings, head: None, client, own_name: None };
             about.page(&Refusal::new(status).noting(notes), None)
         }
     };
@@ -91,6 +92,7 @@ pub fn refuse(server: &Server, client: &Client, status: Status, notes: &str) -> 
         env: Env::default(),
         user: None,
         client_name: None,
+        own_name: None,
         request_fields: None,
         is_page: true,
         pace: None,
@@ -233,6 +235,7 @@ impl Request<'_> {
             settings: &self.place.settings,
             head: Some(self.head),
             client: &self.client,
+            own_name: self.own_name.as_deref(),
         }
     }
 
@@ -262,6 +265,7 @@ impl Request<'_> {
             env: Env::default(),
             user: None,
             client_name: None,
+            own_name: None,
             request_fields: None,
             is_page: false,
             pace: None,
@@ -277,6 +281,8 @@ struct About<'a> {
     settings: &'a DirSettings,
     head: Option<&'a Head<'a>>,
     client: &'a Client,
+    /// What its own address is called, if that is known.
+    own_name: Option<&'a str>,
 }
 
 impl About<'_> {
@@ -298,7 +304,7 @@ impl About<'_> {
     }
 
     fn names(&self) -> Names<'_> {
-        Names::of(self.host, self.settings, self.head, self.client)
+        Names::of(self.host, self.settings, self.head, self.client, self.own_name)
     }
 
     fn signature<'n>(&'n self, names: &'n Names<'_>) -> Signature<'n> {

@@ -343,6 +343,14 @@ fn folder_is_redirected_to_its_slash() {
     assert!(moved.body.contains("<a href=\"http://example.org:8080/docs/?x=1&amp;y\">here</a>"));
     let canonical = Site::new("UseCanonicalName On");
     assert_eq!(canonical.get("/docs").field("Location"), "http://example.org/docs/");
+    // This machine calls its own address something, by its list of hosts.
+    let by_dns = Site::new("UseCanonicalName DNS\nServerName other.example:80");
+    let name = herdgate_sys::net::name_of([127, 0, 0, 1].into()).unwrap();
+    let name = name.as_deref().unwrap_or("other.example");
+    let moved = by_dns.get("/docs");
+    assert_eq!(moved.field("Location"), format!("http://{name}:8080/docs/"));
+    let known = moved.response.own_name.as_deref();
+    assert_eq!(known.unwrap_or("other.example"), name, "the log has it, too");
     let off = Site::new("DirectorySlash Off");
     assert_eq!(off.get("/docs").status(), 403);
 }
@@ -356,6 +364,40 @@ fn client_that_names_no_host_is_sent_to_the_real_port() {
     assert_eq!(moved.field("Location"), "http://other.example/docs/");
     let configured = Site::new("ServerName https://example.org:8443\nUseCanonicalName On");
     assert_eq!(configured.get("/docs").field("Location"), "https://example.org:8443/docs/");
+}
+
+#[test]
+fn what_does_not_exist_is_told_at_info() {
+    let site = Site::new("AcceptPathInfo Off");
+    for (path, number, file) in
+        [("/no/such", "AH00128", "htdocs/no/such"), ("/a.txt/x", "AH00130", "htdocs/a.txt/x")]
+    {
+        assert_eq!(site.get(path).status(), 404);
+        let log = site.error_log();
+        let line = log.lines().find(|line| line.contains(number));
+        let line = line.unwrap_or_else(|| panic!("{log}"));
+        assert!(line.contains("[core:info]") && line.ends_with(file), "{line}");
+    }
+}
+
+#[test]
+fn header_values_tell_how_busy_the_server_is() {
+    let site = Site::new("Header set Workers \"%i %b\"");
+    assert_eq!(site.get("/a.txt").field("Workers"), "i=0 b=0", "there are none");
+    let board = Scoreboard::create(None, 1, 4).unwrap();
+    site.server.scoreboard.set(board).unwrap();
+    assert_eq!(site.get("/a.txt").field("Workers"), "i=0 b=0", "none has started");
+}
+
+#[test]
+fn an_etag_may_be_made_of_the_content() {
+    let site = Site::new("FileETag Digest\n<Files page.html>\nFileETag Digest Size\n</Files>");
+    let tag = "\"h6zsF82dzSCnFsws9nQXtxyKcBY=\"";
+    assert_eq!(site.get("/a.txt").field("ETag"), tag);
+    let unchanged = site.ask(&format!("GET /a.txt HTTP/1.1\r\nIf-None-Match: {tag}"));
+    assert_eq!((unchanged.status(), unchanged.field("ETag")), (304, tag));
+    write(&site.folder.path().join("htdocs/page.html"), b"0123456789");
+    assert_eq!(site.get("/page.html").field("ETag"), tag);
 }
 
 #[test]

@@ -94,3 +94,21 @@ fn what_cannot_be_explained_is_said() {
     let said = explain(&site.conf("Nonsense"), &["/"]);
     assert!(said.code == Some(1) && said.stderr.contains("Nonsense"), "{}", said.stderr);
 }
+
+#[test]
+fn each_require_says_what_it_has_decided() {
+    let site = site();
+    let root = site.root().display().to_string();
+    let said = explain(&site, &["http://two.example:8099/docs/secret.html"]);
+    let expected = [
+        "Require ip 203.0.113.9 (ROOT/httpd.conf:",
+        "): denied",
+        "<RequireAny>: denied",
+        "is denied",
+        "403 Forbidden\n",
+    ];
+    check(&said, &root, &expected);
+    let from = ["http://two.example:8099/docs/secret.html", "--from", "203.0.113.9"];
+    let granted = explain(&site, &from);
+    check(&granted, &root, &["Require ip 203.0.113.9 (ROOT/httpd.conf:", "): granted", "200 OK\n"]);
+}

@@ -45,6 +45,18 @@ on_every_mpm!(a_monitor_finds_apaches_keys, |site| site.conf(CONF), |server| {
     assert_eq!(text.contains("ConnsTotal: "), server.model() == "event");
 });
 
+on_every_mpm!(
+    a_header_tells_shares_of_workers,
+    |site| site.conf("Header set Workers \"%i/%b\""),
+    |server| {
+        let workers = server.get("/").field("Workers").unwrap_or_default().to_owned();
+        let (idle, busy) = workers.split_once('/').unwrap_or_else(|| panic!("{workers}"));
+        let share = |text: &str| text.split_once('=').and_then(|(_, it)| it.parse::<u32>().ok());
+        let (Some(idle), Some(busy)) = (share(idle), share(busy)) else { panic!("{workers}") };
+        assert!((1..=100).contains(&(idle + busy)), "{workers}");
+    }
+);
+
 on_every_mpm!(what_clients_send_is_harmless_on_the_page, |site| site.conf(CONF), |server| {
     for query in ["", "&notable"] {
         let mut client = server.client();

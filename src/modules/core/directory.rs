@@ -67,6 +67,8 @@ pub enum CanonicalName {
     Off,
     /// ServerName.
     On,
+    /// What the DNS calls the address that the client has connected to.
+    Dns,
 }
 
 /// Whether clients have names.
@@ -126,7 +128,9 @@ impl EtagParts {
     pub const MTIME: Self = Self(2);
     /// The size in bytes.
     pub const SIZE: Self = Self(4);
-    const ALL: Self = Self(7);
+    /// The SHA-1 of the content; the other parts then have no say.
+    pub const DIGEST: Self = Self(8);
+    const ALL: Self = Self(Self::INODE.0 | Self::MTIME.0 | Self::SIZE.0);
     const DEFAULT: Self = Self(Self::MTIME.0 | Self::SIZE.0);
 
     /// Whether every part of `others` is in it.
@@ -380,22 +384,20 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
     },
     Directive {
         name: "UseCanonicalName",
-        syntax: "UseCanonicalName On|Off",
+        syntax: "UseCanonicalName On|Off|DNS",
         default: Some("Off"),
         contexts: HOST_AND_SECTION,
         overrides: Overrides::NONE,
         docs: "Whether the server calls itself by its ServerName in redirects and page feet, or by \
-               the name that the client used. Apache's third value, DNS, is not supported yet.",
+               the name that the client used; or, with DNS, by what the DNS calls the address that the client has \
+               connected to, ServerName if that has no name. Event loops do not wait for the DNS.",
         apply: |settings, args| {
             let word = args.required()?;
             settings.core.canonical_name = Some(match word.text.to_ascii_lowercase().as_str() {
                 "on" => CanonicalName::On,
                 "off" => CanonicalName::Off,
-                "dns" => {
-                    return Err(Problem::lacking(word, "DNS is not supported yet")
-                        .help("On, with a ServerName in each virtual host"));
-                }
-                _ => return Err(Problem::at(word, "UseCanonicalName must be On or Off")),
+                "dns" => CanonicalName::Dns,
+                _ => return Err(Problem::at(word, "UseCanonicalName must be On, Off or DNS")),
             });
             Ok(())
         },
@@ -530,8 +532,9 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("MTime Size"),
         contexts: EVERYWHERE,
         overrides: Overrides::FILE_INFO,
-        docs: "What the ETag of a file is made of: INode, MTime, Size, All or None. Values with a \
-               sign change what was inherited. Apache's Digest is not supported yet.",
+        docs: "What the ETag of a file is made of: INode, MTime, Size, All of these, or None; or Digest, the SHA-1 of its \
+               content, which copies of a file share whatever their times: it is read once for each change, never by \
+               an event loop. Values with a sign change what was inherited.",
         apply: |settings, args| {
             let change = etag_change(args)?;
             settings.core.etag = settings.core.etag.merge(&change);
@@ -759,14 +762,11 @@ fn etag_word(word: &Word) -> Result<Change, Problem> {
         "size" => EtagParts::SIZE,
         "all" => EtagParts::ALL,
         "none" => EtagParts::NONE,
-        "digest" => {
-            return Err(Problem::lacking(word, "Digest is not supported yet")
-                .help("MTime Size, which every copy of the tree has if its times are kept"));
-        }
+        "digest" => EtagParts::DIGEST,
         _ => {
             return Err(Problem::at(
                 word,
-                format!("{name:?} is not INode, MTime, Size, All or None"),
+                format!("{name:?} is not INode, MTime, Size, Digest, All or None"),
             ));
         }
     };

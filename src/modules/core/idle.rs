@@ -69,46 +69,6 @@ pub(super) const REGISTER_HTTP_METHOD: Directive<ServerSettings> = idle(
     words,
 );
 
-pub(super) const REGEX_DEFAULT_OPTIONS: Directive<ServerSettings> = idle(
-    "RegexDefaultOptions",
-    "RegexDefaultOptions [+|-]option...",
-    SERVER,
-    Overrides::NONE,
-    "What regular expressions mean: a dot is any character (DOTALL), and `$` the very end (DOLLAR_ENDONLY). Other \
-     choices, ICASE and EXTENDED among them, are not supported; `(?i)` and `(?x)` in an expression do the same for it.",
-    regex_default_options,
-);
-
-fn regex_default_options(_: &mut ServerSettings, args: &mut Args<'_>) -> Result<(), Problem> {
-    const DEFAULT: [&str; 2] = ["DOLLAR_ENDONLY", "DOTALL"];
-    let mut options = DEFAULT.to_vec();
-    let first = args.required()?;
-    for word in std::iter::once(first).chain(&mut *args) {
-        let name = word.text.trim_start_matches(['+', '-']);
-        let known = ["DOLLAR_ENDONLY", "DOTALL", "EXTENDED", "ICASE"];
-        let known = known.into_iter().find(|known| known.eq_ignore_ascii_case(name));
-        match (word.text.chars().next(), known) {
-            (Some('+'), Some(option)) => options.push(option),
-            (Some('-'), Some(option)) => options.retain(|known| *known != option),
-            (_, Some(option)) => options = vec![option],
-            (_, None) if name.eq_ignore_ascii_case("none") => options.clear(),
-            (_, None) => {
-                return Err(Problem::at(
-                    word,
-                    format!("{name:?} is not an option of regular expressions"),
-                ));
-            }
-        }
-    }
-    options.sort_unstable();
-    options.dedup();
-    if options == DEFAULT {
-        return Ok(());
-    }
-    Err(Problem::lacking(first, "only DOTALL DOLLAR_ENDONLY, the default, is supported")
-        .help("write (?i) or (?x) into the expressions that need it"))
-}
-
 // ---- virtual hosts
 
 pub(super) const FLUSH_MAX_PIPELINED: Directive<HostSettings> = idle(

@@ -1,14 +1,16 @@
 //! What core keeps once for the whole server.
 
-use herdgate_conf::{Directive, Overrides};
+use herdgate_conf::{Args, Directive, Overrides, Problem};
 
 use super::idle;
 use crate::config::ServerSettings;
 use crate::modules::SERVER;
+use crate::regex;
 
 /// Settings of the whole server.
 #[derive(Debug, Clone, Default)]
 pub struct Server {
+    regex: regex::Options,
     tokens: Option<Tokens>,
     see_request_tail: Option<bool>,
 }
@@ -36,6 +38,11 @@ impl Server {
         self.tokens.unwrap_or(Tokens::Full)
     }
 
+    /// `RegexDefaultOptions`
+    pub fn regex_options(&self) -> regex::Options {
+        self.regex
+    }
+
     /// `SeeRequestTail`
     pub fn see_request_tail(&self) -> bool {
         self.see_request_tail.unwrap_or(false)
@@ -45,8 +52,18 @@ impl Server {
 pub(super) const DIRECTIVES: &[Directive<ServerSettings>] = &[
     idle::ENABLE_EXCEPTION_HOOK,
     idle::NAME_VIRTUAL_HOST,
-    idle::REGEX_DEFAULT_OPTIONS,
     idle::REGISTER_HTTP_METHOD,
+    Directive {
+        name: "RegexDefaultOptions",
+        syntax: "RegexDefaultOptions [+|-]option...",
+        default: Some("DOTALL +DOLLAR_ENDONLY"),
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "What all regular expressions mean, those before the line too: with DOTALL a dot is any character, with \
+               DOLLAR_ENDONLY `$` is the very end and not also the place before a line break there, with ICASE case \
+               does not count. A sign changes what was said before; without one, or with `none`, that is forgotten.",
+        apply: |settings, args| regex_options(&mut settings.core.regex, args),
+    },
     Directive {
         name: "ServerTokens",
         syntax: "ServerTokens Full|OS|Minimal|Minor|Major|Prod",
@@ -83,3 +100,27 @@ pub(super) const DIRECTIVES: &[Directive<ServerSettings>] = &[
         },
     },
 ];
+
+fn regex_options(options: &mut regex::Options, args: &mut Args<'_>) -> Result<(), Problem> {
+    const NONE: regex::Options =
+        regex::Options { dot_all: false, dollar_end_only: false, ignore_case: false };
+    let first = args.required()?;
+    for word in std::iter::once(first).chain(args) {
+        let sign = word.text.chars().next().filter(|sign| matches!(sign, '+' | '-'));
+        let name = &word.text[sign.map_or(0, char::len_utf8)..];
+        if sign.is_none() {
+            *options = NONE;
+            if name.eq_ignore_ascii_case("none") {
+                continue;
+            }
+        }
+        let option = match name.to_ascii_uppercase().as_str() {
+            "DOTALL" => &mut options.dot_all,
+            "DOLLAR_ENDONLY" => &mut options.dollar_end_only,
+            "ICASE" => &mut options.ignore_case,
+            _ => return Err(Problem::at(word, format!("option '{name}' unknown"))),
+        };
+        *option = sign != Some('-');
+    }
+    Ok(())
+}

@@ -464,7 +464,11 @@ impl<'e, 'q, 'r> Run<'e, 'q, 'r> {
             }
             Test::Expression(expression) => {
                 let mut found = Groups::new();
-                let holds = expression.holds(&self.request.known(), &mut found);
+                let mut ask = || expression.holds(&self.request.known(), &mut found);
+                let holds = match condition.no_vary {
+                    true => self.request.without_vary(ask),
+                    false => ask(),
+                };
                 let holds = holds.map_err(|_| Stop::WouldBlock)?;
                 self.trace_condition(condition, b"expr", holds != condition.negated);
                 groups = Some(found).filter(|_| holds);

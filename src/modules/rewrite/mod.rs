@@ -158,7 +158,7 @@ impl Rewrite {
     fn section_mut(&mut self, args: &Args<'_>) -> &mut Section {
         let section = Arc::make_mut(self.section.get_or_insert_default());
         if let Context::Directory | Context::Htaccess = args.context() {
-            let folder = args.folder().map(with_slash);
+            let folder = location(args).or_else(|| args.folder().map(with_slash));
             section.folder = Some(folder.unwrap_or_default());
         }
         section
@@ -171,6 +171,13 @@ impl Rewrite {
             Context::Directory | Context::Htaccess => &mut self.section_mut(args).rules,
         }
     }
+}
+
+/// In `<Location>` the URL path, as it is written there, stands for the folder: a relative result is put behind it. What
+/// the rules see is the whole name of the file all the same, since that does not begin like it.
+fn location(args: &Args<'_>) -> Option<Vec<u8>> {
+    let section = args.section().filter(|it| it.is("Location") || it.is("LocationMatch"))?;
+    Some(with_slash(Path::new(&section.words.last()?.text)))
 }
 
 fn with_slash(folder: &Path) -> Vec<u8> {

@@ -87,48 +87,19 @@ impl Look {
         self.snapshot.server.model.map(|model| model.to_string()).unwrap_or_default()
     }
 
-    /// The slots that are workers: event's loop has the last one, and is none.
+    /// The slots that are workers.
     pub(super) fn workers_of<'c>(&self, child: &'c Child) -> &'c [Slot] {
-        let workers = match child.slots.split_last() {
-            Some((_, workers)) if self.is_event() => workers,
-            _ => &child.slots,
-        };
-        let told = self.snapshot.server.threads_per_child as usize;
-        let seen =
-            workers.iter().rposition(|slot| slot.state != State::Dead).map_or(0, |at| at + 1);
-        &workers[..told.max(seen).min(workers.len())]
+        workers_of(&self.snapshot, child)
     }
 
     /// How the workers of a child stand.
     pub(super) fn workers(&self, child: &Child) -> Workers {
-        let mut workers = Workers::default();
-        for slot in self.workers_of(child) {
-            match slot.state {
-                State::Ready if slot.generation == self.snapshot.server.generation => {
-                    workers.idle += 1;
-                }
-                State::Dead | State::Starting | State::Retiring => {}
-                State::Graceful => workers.graceful += 1,
-                State::Ready
-                | State::Reading
-                | State::Writing
-                | State::KeepAlive
-                | State::Logging
-                | State::Dns
-                | State::Closing => workers.busy += 1,
-            }
-        }
-        workers
+        workers(&self.snapshot, child)
     }
 
     /// Those of all children that do not finish.
     pub(super) fn all_workers(&self) -> Workers {
-        let staying = self.children().filter(|child| !is_stopping(child));
-        staying.map(|child| self.workers(child)).fold(Workers::default(), |a, b| Workers {
-            busy: a.busy + b.busy,
-            graceful: a.graceful + b.graceful,
-            idle: a.idle + b.idle,
-        })
+        all_workers(&self.snapshot)
     }
 
     pub(super) fn totals(&self) -> Totals {
@@ -158,6 +129,45 @@ impl Look {
         let uptime = self.uptime.as_secs_f64();
         (used > 0.0 && uptime > 0.0).then(|| used / uptime * 100.0)
     }
+}
+
+/// The slots that are workers: event's loop has the last one, and is none.
+fn workers_of<'c>(snapshot: &Snapshot, child: &'c Child) -> &'c [Slot] {
+    let workers = match child.slots.split_last() {
+        Some((_, workers)) if snapshot.server.model == Some(Model::Event) => workers,
+        _ => &child.slots,
+    };
+    let told = snapshot.server.threads_per_child as usize;
+    let seen = workers.iter().rposition(|slot| slot.state != State::Dead).map_or(0, |at| at + 1);
+    &workers[..told.max(seen).min(workers.len())]
+}
+
+fn workers(snapshot: &Snapshot, child: &Child) -> Workers {
+    let mut workers = Workers::default();
+    for slot in workers_of(snapshot, child) {
+        match slot.state {
+            State::Ready if slot.generation == snapshot.server.generation => workers.idle += 1,
+            State::Dead | State::Starting | State::Retiring => {}
+            State::Graceful => workers.graceful += 1,
+            State::Ready
+            | State::Reading
+            | State::Writing
+            | State::KeepAlive
+            | State::Logging
+            | State::Dns
+            | State::Closing => workers.busy += 1,
+        }
+    }
+    workers
+}
+
+pub(super) fn all_workers(snapshot: &Snapshot) -> Workers {
+    let there = snapshot.children.iter().filter(|child| child.is_present() && !is_stopping(child));
+    there.map(|child| workers(snapshot, child)).fold(Workers::default(), |a, b| Workers {
+        busy: a.busy + b.busy,
+        graceful: a.graceful + b.graceful,
+        idle: a.idle + b.idle,
+    })
 }
 
 /// Whether it takes nothing new any more.

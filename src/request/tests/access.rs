@@ -9,7 +9,7 @@ use super::*;
 const USERS: &str = "# users\nalice:$apr1$Pzjac6RE$OZPo8PFQjqV/Hi7yFgZcr0\n\
     bob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n\
     carol:$2y$04$SQ4C0T1aqltgzSobWFPvGOtopZd17NoBGs.byHV.4McPs4a1/Atpi\n\
-    dave:$y$j9T$abc\n";
+    dave:$7$CU..../....abc\n";
 
 /// What a section says before its Require.
 const BASIC: &str =

@@ -120,6 +120,31 @@ fn cookies_go_with_errors_too_and_vary_only_with_what_was_asked_for() {
 }
 
 #[test]
+fn an_expression_may_be_asked_without_a_word_to_caches() {
+    let site = site(
+        "RewriteCond expr \"req('X-A') == 'one'\" [NV]\nRewriteRule ^/quiet /a.txt\n\
+         RewriteCond expr \"req('X-A') == 'one'\"\nRewriteRule ^/told /a.txt",
+    );
+    let ask = |path: &str| site.ask(&format!("GET {path} HTTP/1.1\r\nX-A: one"));
+    assert!(!ask("/quiet").has("Vary"));
+    assert_eq!(ask("/told").field("Vary"), "X-A");
+}
+
+#[test]
+fn in_location_a_relative_result_is_put_behind_its_path() {
+    let rules = "RewriteEngine On\nRewriteRule /one$ a.txt\nRewriteRule /two$ a.txt [R]\nRewriteRule ^three a.txt";
+    let site = Site::new(&format!(
+        "<Location /docs/>\n{rules}\n</Location>\n<Location ~ ^/listed>\n{rules}\n</Location>"
+    ));
+    write(&site.folder.path().join("htdocs/docs/a.txt"), b"in docs");
+    check(&site, "GET /docs/one HTTP/1.1", 200, "in docs");
+    assert_eq!(location(&site.get("/docs/two")), "http://example.org:8080/docs/a.txt");
+    assert_eq!(site.get("/docs/three").status(), 404, "rules see the file's whole name");
+    // As Apache, to whom that is no path.
+    assert_eq!(site.get("/listed/one").status(), 400);
+}
+
+#[test]
 fn a_map_is_read_again_when_it_has_changed() {
     let folder = tempfile::tempdir().unwrap();
     let map = folder.path().join("map");

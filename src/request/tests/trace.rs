@@ -36,6 +36,8 @@ fn a_request_tells_its_host_its_sections_its_file_and_its_access() {
             "core: applies: <Directory \"ROOT\"> (-C:13)",
             "core: applies: <Location /docs> (-C:16)",
             "core: holds: <If \"%{REQUEST_URI} =~ m#deep#\"> (-C:19)",
+            "authz_core: Require all granted (-C:14): granted",
+            "authz_core: <RequireAny>: granted",
             "authz_core: access to /docs/deep/x.css is granted",
             "core: ROOT/docs/deep/x.css is a file of 3 bytes",
         ]
