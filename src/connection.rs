@@ -29,6 +29,7 @@ use herdgate_mpm::{
     Connection, Deadline, Interest, JobHandle, Moment, Phase, Socket, Step, Turn, Wait, Why,
 };
 
+use crate::clients::{Counted, TooMany};
 use crate::files::Access;
 use crate::http::body::{Drain, DrainState};
 use crate::http::framing::Framing;
@@ -36,9 +37,10 @@ use crate::http::head::{self, Head, HeadLimits, Parse};
 use crate::http::proxy_protocol::{self, Preamble};
 use crate::http::status::Status;
 use crate::log;
+use crate::modules::client_limits::{self, Verdict};
 use crate::modules::remoteip;
 use crate::modules::reqtimeout::Stage;
-use crate::request::{self, Caches, Client, Outcome, Server};
+use crate::request::{self, Client, Outcome, Server};
 use crate::response::Response;
 use crate::server::ThreadState;
 use crate::transport::{Received, Transport};
@@ -58,6 +60,8 @@ pub struct WebConnection {
     client: Client,
     /// The PROXY protocol's header is still to come.
     awaits_preamble: bool,
+    /// It counts as one of its client's, where those are limited.
+    counted: Option<Counted>,
     state: State,
     /// Responses so far that kept the connection alive.
     kept: u32,
@@ -141,8 +145,19 @@ enum Then {
     Close,
 }
 
-/// A connection does not begin as it must.
-struct NoPreamble;
+/// Why a connection is not heard.
+enum Unwelcome {
+    /// It does not begin as it must.
+    NoPreamble,
+    /// Its client has as many as it may.
+    TooMany,
+}
+
+impl From<TooMany> for Unwelcome {
+    fn from(_: TooMany) -> Self {
+        Self::TooMany
+    }
+}
 
 /// How one state goes over into another.
 enum Move {
@@ -166,6 +181,7 @@ impl WebConnection {
             server,
             transport: Transport::new(socket),
             client,
+            counted: None,
             state: State::Fresh,
             kept: 0,
             served: Served::default(),
@@ -185,6 +201,9 @@ impl Connection<ThreadState> for WebConnection {
         self.last |= turn.why() == Why::Shed;
         loop {
             let next = match std::mem::replace(&mut self.state, State::Gone) {
+                State::Fresh if !self.awaits_preamble && self.count_in().is_err() => {
+                    self.turn_away(turn)
+                }
                 State::Fresh => {
                     let started = turn.now();
                     let until = self.head_deadline(started, started, 0);
@@ -215,6 +234,28 @@ impl Connection<ThreadState> for WebConnection {
 }
 
 impl WebConnection {
+    // --- clients that have enough ---
+
+    /// It is known now whose connection this is.
+    fn count_in(&mut self) -> Result<(), TooMany> {
+        self.counted = client_limits::connection(&self.server, &self.client)?;
+        Ok(())
+    }
+
+    /// Says so and closes, without reading a request and without waiting for anything: what a client cannot have
+    /// should cost as little as can be.
+    fn turn_away(&self, turn: &mut Turn<'_, ThreadState>) -> Move {
+        const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+            Content-Length: 0\r\nConnection: close\r\n\r\n";
+        turn.slot().count_ending(Ending::TooMany);
+        let socket = self.transport.socket();
+        // A fresh socket has room for it. What has come is taken, or else the kernel would answer it by a reset, which
+        // may destroy what we say; what comes later is not waited for.
+        let _ = socket.write(ANSWER).and_then(|_| socket.shutdown_write());
+        let _ = socket.read(&mut turn.buffers().read);
+        Move::To(State::Gone)
+    }
+
     // --- reading requests ---
 
     /// Takes what input there is, and answers every whole request in it.
@@ -228,10 +269,11 @@ impl WebConnection {
                     self.transport.keep(input, false);
                     wait_for_request(awaited)
                 }
-                Err(NoPreamble) => {
+                Err(Unwelcome::NoPreamble) => {
                     turn.slot().count_ending(Ending::Refused);
                     self.close(turn)
                 }
+                Err(Unwelcome::TooMany) => self.turn_away(turn),
             },
             // Whatever had come by the deadline was read just now, so no request is lost by closing.
             Ok(Received::Nothing) if turn.now() >= awaited.until && !awaited.begun => {
@@ -258,7 +300,7 @@ impl WebConnection {
     }
 
     /// What follows the PROXY protocol's header, if one is awaited; `None` while that is not whole.
-    fn skip_preamble<'i>(&mut self, input: &'i [u8]) -> Result<Option<&'i [u8]>, NoPreamble> {
+    fn skip_preamble<'i>(&mut self, input: &'i [u8]) -> Result<Option<&'i [u8]>, Unwelcome> {
         if !self.awaits_preamble {
             return Ok(Some(input));
         }
@@ -269,6 +311,7 @@ impl WebConnection {
                 if let Some(client) = client {
                     let proxy = self.client.address;
                     self.client = Client { address: Some(client), proxy, ..self.client };
+                    self.count_in()?;
                 }
                 Ok(Some(&input[length..]))
             }
@@ -277,7 +320,7 @@ impl WebConnection {
                 log.client(self.client.address).say(format_args!(
                     "AH03496: RemoteIPProxyProtocol data is missing, but required! Aborting request. ({why})"
                 ));
-                Err(NoPreamble)
+                Err(Unwelcome::NoPreamble)
             }
         }
     }
@@ -321,8 +364,8 @@ impl WebConnection {
                     let local = turn.local();
                     let (caches, access) = (&mut local.caches, local.access);
                     match request::respond(&self.server, &self.client, &head, now, caches, access) {
-                        Outcome::WouldBlock => {
-                            then = Some(Then::Answer(self.answer_by_job(raw, now, turn)))
+                        Outcome::WouldBlock(verdict) => {
+                            then = Some(Then::Answer(self.answer_by_job(raw, now, verdict, turn)))
                         }
                         Outcome::Ready(response) => {
                             let idle = self.idle_time(&response);
@@ -429,12 +472,14 @@ impl WebConnection {
         &self,
         raw: &[u8],
         received: log::Moment,
+        verdict: Option<Verdict>,
         turn: &mut Turn<'_, ThreadState>,
     ) -> Box<Answering> {
         let head: Arc<[u8]> = raw.into();
         let (server, client, limits, copy) =
             (Arc::clone(&self.server), self.client, self.head_limits(), Arc::clone(&head));
-        let job = turn.job(move || respond_in_job(&server, &client, &copy, &limits, received));
+        let job =
+            turn.job(move || respond_in_job(&server, &client, &copy, &limits, received, verdict));
         Box::new(Answering { job, head, received })
     }
 
@@ -625,15 +670,12 @@ fn respond_in_job(
     head: &[u8],
     limits: &HeadLimits,
     received: log::Moment,
+    verdict: Option<Verdict>,
 ) -> Response {
     let Parse::Complete { head, .. } = head::parse(head, limits) else {
         unreachable!("it was parsed before, under the same limits");
     };
-    let mut caches = Caches::default();
-    match request::respond(server, client, &head, received, &mut caches, Access::MayBlock) {
-        Outcome::Ready(response) => response,
-        Outcome::WouldBlock => unreachable!("a job may block"),
-    }
+    request::respond_in_job(server, client, &head, received, verdict)
 }
 
 /// `until`, or earlier if the time from `started` on is limited.

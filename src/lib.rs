@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod clients;
 pub mod config;
 pub mod connection;
 pub mod expr;

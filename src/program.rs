@@ -26,6 +26,7 @@ use herdgate_sys as sys;
 use sys::process::{Credentials, Detached, End, FoundUser};
 use sys::signals::Signal;
 
+use crate::clients::Clients;
 use crate::config::geometry::Model;
 use crate::config::{Config, Diagnostics, Listening, Loaded, Mpm};
 use crate::log::{Level, Logs};
@@ -93,7 +94,7 @@ pub struct Prepared {
 }
 
 /// Opens logs and listeners for a configuration. `present`: listeners to keep. `patience`: how long an address may still
-/// be taken.
+/// be taken. `clients`: what is known about them, if anybody has counted.
 ///
 /// # Errors
 /// One or several lines for people. Nothing is left behind.
@@ -102,6 +103,7 @@ pub fn prepare(
     present: &Listeners,
     on_terminal: bool,
     patience: Duration,
+    clients: Option<Arc<Clients>>,
 ) -> Result<Prepared, String> {
     let mut settings = settings(&config.server.mpm, &config.server.runtime_dir);
     settings.on_terminal = on_terminal;
@@ -121,7 +123,14 @@ pub fn prepare(
         })?;
     // What the kernel offers is found out once, before the children are forked.
     let _ = sys::probe::probes();
-    let server = Arc::new(Server::new(Arc::new(config), logs));
+    let clients = match clients {
+        None if config.limits_clients() => {
+            let error = |error| format!("memory to count clients in: {error}");
+            Some(Arc::new(Clients::create(&settings).map_err(error)?))
+        }
+        clients => clients,
+    };
+    let server = Arc::new(Server { clients, ..Server::new(Arc::new(config), logs) });
     if settings.scoreboard.is_none() {
         server.logs.main().at(Level::Warn, "core").say(format_args!(
             "no folder for a scoreboard: herdgate top cannot see this server, ScoreBoardFile names a place"

@@ -41,6 +41,7 @@ use std::sync::{Arc, OnceLock};
 
 use herdgate_mpm::scoreboard::Scoreboard;
 
+use crate::clients::Clients;
 use crate::config::{Config, DirSettings, Host};
 use crate::files::Access;
 use crate::files::digest::{Digest, Digests};
@@ -55,6 +56,7 @@ use crate::http::status::Status;
 use crate::http::target::Target;
 use crate::log::error::Entry;
 use crate::log::{Level, Logs, Moment, Quoted};
+use crate::modules::client_limits::{self, Verdict};
 use crate::modules::core::{AcceptPathInfo, Tokens};
 use crate::modules::{
     alias, auth_basic, env, expires, headers, negotiation, remoteip, rewrite, setenvif, unique_id,
@@ -93,6 +95,10 @@ pub struct Server {
     pub client_names: ClientNames,
     /// What all workers do; a process learns of it when it begins to serve.
     pub scoreboard: OnceLock<Scoreboard>,
+    /// Its place there.
+    pub place: OnceLock<usize>,
+    /// What each client has; `None` if nothing was ever limited.
+    pub clients: Option<Arc<Clients>>,
     /// Names for requests.
     pub(crate) unique_ids: unique_id::Names,
 }
@@ -102,8 +108,20 @@ impl Server {
     pub fn new(config: Arc<Config>, logs: Logs) -> Server {
         let banner = banner(config.server.tokens);
         let (verified, digests, client_names) = Default::default();
-        let (scoreboard, unique_ids) = Default::default();
-        Server { config, logs, banner, verified, digests, client_names, scoreboard, unique_ids }
+        let (scoreboard, place, unique_ids) = Default::default();
+        let clients = None;
+        Server {
+            config,
+            logs,
+            banner,
+            verified,
+            digests,
+            client_names,
+            scoreboard,
+            place,
+            clients,
+            unique_ids,
+        }
     }
 }
 
@@ -158,8 +176,8 @@ impl Client {
 pub enum Outcome {
     /// Its answer.
     Ready(Response),
-    /// Inline only: ask again in a job. Nothing has happened.
-    WouldBlock,
+    /// Inline only: ask again in a job. Nothing has happened, but that the client may have been counted.
+    WouldBlock(Option<Verdict>),
 }
 
 /// Answers one request.
@@ -176,6 +194,23 @@ pub fn respond(
     Request::new(server, client, head, now, caches, access).outcome()
 }
 
+/// Answers in a job what [`respond`] could not without waiting; `verdict` is what came of that.
+pub fn respond_in_job(
+    server: &Server,
+    client: &Client,
+    head: &Head<'_>,
+    now: Moment,
+    verdict: Option<Verdict>,
+) -> Response {
+    let mut caches = Caches::default();
+    let mut request = Request::new(server, client, head, now, &mut caches, Access::MayBlock);
+    request.verdict = verdict;
+    match request.outcome() {
+        Outcome::Ready(response) => response,
+        Outcome::WouldBlock(_) => unreachable!("a job may block"),
+    }
+}
+
 /// Answers one request as [`respond`] does, may wait for a disk, and tells `trace` what it does.
 pub fn explain(
     server: &Server,
@@ -189,7 +224,7 @@ pub fn explain(
     request.listener = Some(trace);
     match request.outcome() {
         Outcome::Ready(response) => response,
-        Outcome::WouldBlock => unreachable!("it may block"),
+        Outcome::WouldBlock(_) => unreachable!("it may block"),
     }
 }
 
@@ -237,6 +272,8 @@ pub(crate) struct Request<'r> {
     pub(crate) notes: Env,
     /// Who the client says to be; once it was let in, who it has proved to be.
     pub(crate) user: Option<Vec<u8>>,
+    /// Whether the client may have one more request, once somebody has asked.
+    pub(crate) verdict: Option<Verdict>,
     /// By which scheme.
     pub(crate) auth_type: Option<&'static str>,
     /// What its address is called, if somebody wanted to know.
@@ -304,6 +341,7 @@ impl<'r> Request<'r> {
             env: Env::default(),
             notes: Env::default(),
             user: None,
+            verdict: None,
             auth_type: None,
             remote_host: RefCell::default(),
             own_name: None,
@@ -333,7 +371,7 @@ impl<'r> Request<'r> {
         };
         match answered.and_then(|response| self.finish(response)) {
             Ok(response) => Outcome::Ready(self.close(response)),
-            Err(Stop::WouldBlock) => Outcome::WouldBlock,
+            Err(Stop::WouldBlock) => Outcome::WouldBlock(self.verdict),
             Err(Stop::Refused(_) | Stop::Elsewhere(_)) => {
                 unreachable!("a refusal's own page is never refused, and leads nowhere")
             }
@@ -343,6 +381,8 @@ impl<'r> Request<'r> {
     fn answer(&mut self) -> Result<Response, Stop> {
         self.check_expectation()?;
         self.check_host()?;
+        remoteip::post_read_request(self);
+        client_limits::post_read_request(self)?;
         match self.head.target() {
             Target::Asterisk => return Ok(methods::options_of_server(self)),
             Target::Authority(_) => return Err(Refusal::stop(Status::BAD_REQUEST)), // We are no proxy.
@@ -351,7 +391,6 @@ impl<'r> Request<'r> {
         let path = self.normalise(self.head.path())?;
         self.place.path.clone_from(&path);
         self.trace_host();
-        remoteip::post_read_request(self);
         unique_id::post_read_request(self);
         self.name_ends()?;
         headers::post_read_request(self)?;

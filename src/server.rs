@@ -58,6 +58,7 @@ impl Service for WebService {
 
     fn child_init(&self, child: &ChildContext) -> io::Result<()> {
         let _ = self.server.scoreboard.set(child.scoreboard.clone()); // A child begins once.
+        let _ = self.server.place.set(child.number);
         if let Some(folder) = &self.server.config.server.mpm.core_dump_directory {
             let moved = std::env::set_current_dir(folder);
             if let Err(error) = moved.and_then(|()| sys::process::set_dumpable(true)) {
@@ -94,6 +95,12 @@ impl Service for WebService {
             self.listeners.get(listener).address().inet()
         };
         WebConnection::new(Arc::clone(&self.server), socket, Client { address, local, proxy: None })
+    }
+
+    fn child_gone(&self, place: usize) {
+        if let Some(clients) = &self.server.clients {
+            clients.child_gone(place);
+        }
     }
 
     fn end_turn(&self, local: &mut ThreadState) {

@@ -26,6 +26,7 @@
 //! - A connection never crosses threads. What blocks is handed out as a job ([`Turn::job`]), and only the job crosses.
 //! - Only the supervisor forks, and only while it is single-threaded.
 
+pub mod clients;
 pub mod event;
 pub mod gate;
 pub mod linger;
@@ -101,6 +102,10 @@ pub trait Service: Send + Sync + 'static {
 
     /// Runs in each child when its last connection is gone.
     fn child_exit(&self, _child: &ChildContext) {}
+
+    /// Runs in the supervisor when the child in this place is gone, however it ended, and before another takes the
+    /// place: for what it may have left in memory that children share.
+    fn child_gone(&self, _place: usize) {}
 }
 
 /// One client, from accept to close: a state machine that never waits. `L` is the thread's own state.

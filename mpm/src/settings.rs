@@ -210,6 +210,16 @@ impl Settings {
         }
     }
 
+    /// The most connections that a child has at once, for tables that are made when the server starts.
+    #[must_use]
+    pub fn connections_per_child(&self) -> u32 {
+        match self.model {
+            Model::Prefork => 1,
+            Model::Worker => self.thread_limit,
+            Model::Event => self.thread_limit.saturating_mul(self.async_factor.saturating_add(1)),
+        }
+    }
+
     /// Children of the current and of former generations together: those that finish need a slot, too, and must
     /// not keep their successors from starting.
     #[must_use]

@@ -81,7 +81,7 @@ fn try_run(serve: Serve) -> Result<(), String> {
         move || Config::for_folder(&folder, &[address], &options)
     };
     let Loaded { config, .. } = load().map_err(|mistakes| mistakes.to_string())?;
-    let mut prepared: Prepared = program::prepare(config, &listeners, true, Duration::ZERO)?;
+    let mut prepared: Prepared = program::prepare(config, &listeners, true, Duration::ZERO, None)?;
     let owner = owner(&folder);
     prepared.plan.settings.credentials = owner.clone();
     prepared.plan.settings.scoreboard = scoreboard::place_for_port(real.port());

@@ -105,7 +105,7 @@ fn start_and_serve(start: &Start, handover: Option<&Handover>) -> Result<(), Str
         None => Listeners::of_systemd().map_err(|error| error.to_string())?,
     };
     let patience = if crashed { ORPHANS_LEAVE_WITHIN } else { Duration::ZERO };
-    let prepared = program::prepare(config, &inherited, false, patience)?;
+    let prepared = program::prepare(config, &inherited, false, patience, None)?;
     if handover.is_none() {
         refuse_unclaimed(&inherited, &prepared.plan.listeners)?;
     }

@@ -104,9 +104,14 @@ const ADVICE: &[(&str, &str)] = &[
          ask for the password",
     ),
     (
-        "security* evasive qos dialup",
-        "Herdgate has no such guard: see RequestReadTimeout, LimitRequestBody and the limits of workers; or let a proxy \
-         before it stand guard",
+        "evasive qos dialup",
+        "ClientMaxConnections and ClientMaxRequestRate limit what one client may have, over all children; see \
+         RequestReadTimeout for slow ones",
+    ),
+    (
+        "security*",
+        "Herdgate has no such guard: see RequestReadTimeout, LimitRequestBody, ClientMaxConnections and \
+         ClientMaxRequestRate; or let a proxy before it stand guard",
     ),
     ("mpm_*", "Herdgate has the models prefork, worker and event: choose one of them"),
     (

@@ -39,6 +39,7 @@ pub use folder::FolderOptions;
 pub use settings::{DirSettings, HostSettings, ServerSettings};
 
 use crate::log::access::Format;
+use crate::modules::client_limits;
 use crate::modules::core::{LogTarget, Permit, Tokens};
 use crate::modules::log_config::Only;
 use crate::modules::mime::TypeMap;
@@ -102,6 +103,8 @@ pub struct Server {
     pub unique_ids: bool,
     /// `SeeRequestTail`
     pub see_request_tail: bool,
+    /// What one client may have.
+    pub client_limits: client_limits::Server,
     /// Some host has `RemoteIPProxyProtocol On`.
     pub proxy_protocol: bool,
     /// What lines about access may name, in `.htaccess` too.
@@ -289,6 +292,12 @@ impl Config {
     /// The hosts that a request may be for that comes in at `local`.
     pub(crate) fn hosts_at(&self, local: SocketAddr) -> impl Iterator<Item = &Host> {
         self.table.all(local).iter().map(|index| &self.hosts[*index])
+    }
+
+    /// Whether anything is limited for each client.
+    pub fn limits_clients(&self) -> bool {
+        self.server.client_limits.connections_max().is_some()
+            || self.hosts.iter().any(|host| host.settings.client_limits.request_rate().is_some())
     }
 
     /// The main server, whose error log tells what concerns no host.

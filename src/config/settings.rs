@@ -20,9 +20,9 @@ use crate::modules::brotli;
 use crate::modules::zstd;
 use crate::modules::{
     access_compat, alias, allowmethods, auth_basic, authn_core, authn_file, authz_core,
-    authz_groupfile, autoindex, core, deflate, dir, env, expires, filter, headers, info,
-    log_config, mime, mpm_common, negotiation, precompressed, providers, remoteip, reqtimeout,
-    rewrite, setenvif, status, unixd, userdir, vhost_alias,
+    authz_groupfile, autoindex, client_limits, core, deflate, dir, env, expires, filter, headers,
+    info, log_config, mime, mpm_common, negotiation, precompressed, providers, remoteip,
+    reqtimeout, rewrite, setenvif, status, unixd, userdir, vhost_alias,
 };
 use crate::route::ifs::IfChain;
 
@@ -37,6 +37,8 @@ pub struct ServerSettings {
     pub runtime_dir_is_written: bool,
     /// Each request gets a name: a LoadModule line asks for mod_unique_id.
     pub unique_ids: bool,
+    /// How many connections one client may have.
+    pub client_limits: client_limits::Server,
     /// core
     pub core: core::Server,
     /// mod_log_config
@@ -56,6 +58,8 @@ pub struct ServerSettings {
 /// What a virtual host may set for itself.
 #[derive(Debug, Clone, Default)]
 pub struct HostSettings {
+    /// How fast one client may ask.
+    pub client_limits: client_limits::Host,
     /// core
     pub core: core::Host,
     /// mod_deflate
@@ -135,6 +139,7 @@ impl HostSettings {
     /// What a virtual host sees that says `inner` within a main server that says `outer`.
     pub fn merge(outer: &Self, inner: &Self) -> Self {
         Self {
+            client_limits: outer.client_limits.merge(&inner.client_limits),
             core: outer.core.merge(&inner.core),
             deflate: outer.deflate.merge(&inner.deflate),
             #[cfg(feature = "brotli")]

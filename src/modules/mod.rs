@@ -27,6 +27,7 @@ pub mod autoindex;
 #[cfg(feature = "brotli")]
 pub mod brotli;
 mod change;
+pub mod client_limits;
 pub mod core;
 pub mod deflate;
 pub mod dir;
@@ -94,6 +95,7 @@ pub const ALL: &[&Module] = &[
     &autoindex::MODULE,
     #[cfg(feature = "brotli")]
     &brotli::MODULE,
+    &client_limits::MODULE,
     &core::MODULE,
     &deflate::MODULE,
     &dir::MODULE,
@@ -301,7 +303,10 @@ mod tests {
                 limits.async_factor.map_or(2.0, |(factor, _)| factor),
             ),
         );
-        let server = (server.core.tokens(), server.status.extended());
+        let limits = &server.client_limits;
+        let limits =
+            (limits.connections_max(), limits.prefixes(), host.client_limits.request_rate());
+        let server = (server.core.tokens(), server.status.extended(), limits);
         let core = &host.core;
         let host = (
             (core.admin(), core.timeout(), core.keep_alive(), core.keep_alive_timeout()),

@@ -136,6 +136,17 @@ pub(crate) fn expects_preamble(config: &Config, client: &Client) -> bool {
             .any(|host| host.settings.remoteip.expects_preamble(client.address))
 }
 
+/// Whether a connection is that of a listed proxy, which speaks for many clients.
+pub(crate) fn is_proxy(config: &Config, client: &Client) -> bool {
+    client.proxy.is_none()
+        && client.address.is_some_and(|peer| {
+            config.hosts_at(client.local_or_unspecified()).any(|host| {
+                let settings = &host.settings.remoteip;
+                settings.header.is_some() && settings.proxy_at(peer.ip()).is_some()
+            })
+        })
+}
+
 /// When the request has been read, before anybody asks who the client is.
 pub(crate) fn post_read_request(request: &mut Request<'_>) {
     let settings = &request.host().settings.remoteip;

@@ -46,8 +46,13 @@ impl WebProgram {
             }
         }
         warnings.extend(raise_descriptor_limit(&config.server.mpm));
-        let Prepared { mut plan, server } =
-            prepare(config, present, self.on_terminal, Duration::ZERO)?;
+        let Prepared { mut plan, server } = prepare(
+            config,
+            present,
+            self.on_terminal,
+            Duration::ZERO,
+            self.server.clients.clone(),
+        )?;
         let settings = &mut plan.settings;
         settings.credentials = settings.credentials.take().or_else(|| self.owner.clone());
         if self.pid_file.is_some() && settings.scoreboard != self.scoreboard {

@@ -9,6 +9,7 @@
 //! | `files` | documents, types, listings, redirects, conditions, ranges |
 //! | `access` | passwords, groups, origins, names of clients |
 //! | `hosts` | virtual hosts, aliases, access, sections, error documents |
+//! | `client_limits` | how many connections one client may have, and how fast it may ask |
 //! | `connections` | keep-alive, pipelining, half-closed clients, lingering close, bad requests |
 //! | `transfers` | large files, slow readers, files that change while they are sent |
 //! | `logs` | what is written, and where |
@@ -37,6 +38,7 @@ mod support;
 
 mod access;
 mod agreement;
+mod client_limits;
 mod command_line;
 mod connections;
 mod dumps;

@@ -41,8 +41,17 @@ sys::shared! {
         pub loop_waited_ms: AtomicU64,
         /// Event: since when its loop waits, in milliseconds of the coarse monotonic clock; 0 while it works.
         pub loop_waits_since_ms: AtomicU64,
+        /// Requests refused since their client asked faster than it may; counted on through all children of the place.
+        pub requests_refused: AtomicU64,
         /// 0 away from the gate, 1 queued at it, 2 inside: whoever must be woken at a mutex is inside.
         pub at_gate: AtomicU32,
+    }
+}
+
+impl ChildRecord {
+    /// A request was refused. Any thread of the child may say so, and none does so often that the lock would cost much.
+    pub fn count_refused_request(&self) {
+        self.requests_refused.fetch_add(1, Relaxed);
     }
 }
 

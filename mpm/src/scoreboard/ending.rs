@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!                silence, slowness        the client left          we ended it
-//!   request      silent request_timeout   request_aborted          refused
+//!   request      silent request_timeout   request_aborted          refused too_many
 //!                body_timeout
 //!   response     response_timeout         response_aborted         response_failed
 //!                response_too_slow
@@ -44,13 +44,15 @@ pub enum Ending {
     ResponseFailed,
     /// Idle, and asked to go for lack of room.
     Shed,
-    /// It did not begin as it must, or was not let in.
+    /// It did not begin as it must.
     Refused,
+    /// Its client had as many as it may.
+    TooMany,
 }
 
 impl Ending {
     /// All of them, in the order of their counters.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Silent,
         Self::RequestTimeout,
         Self::BodyTimeout,
@@ -63,6 +65,7 @@ impl Ending {
         Self::ResponseFailed,
         Self::Shed,
         Self::Refused,
+        Self::TooMany,
     ];
 
     /// In lower case, with underscores.
@@ -81,6 +84,7 @@ impl Ending {
             Self::ResponseFailed => "response_failed",
             Self::Shed => "shed",
             Self::Refused => "refused",
+            Self::TooMany => "too_many",
         }
     }
 }
@@ -102,7 +106,7 @@ sys::shared! {
     pub struct EndingRecord {
         /// Connections by cause since the server's start: silent, request_timeout, body_timeout, response_timeout,
         /// response_too_slow, idle_timeout, linger_timeout, request_aborted, response_aborted, response_failed, shed,
-        /// refused; the rest is unused.
+        /// refused, too_many; the rest is unused.
         pub counts: [AtomicU64; COUNTERS],
     }
 }

@@ -134,6 +134,7 @@ mod tests {
         board.global().generation.store(5, Relaxed);
         board.children()[1].pid.store(42, Relaxed);
         board.children()[1].parked_idle.store(7, Relaxed);
+        board.children()[1].count_refused_request();
         board.gates()[1].entered_after(Duration::from_micros(5));
         board.queues()[1].left_after(Duration::from_millis(3), moment(100));
         board.set_label(Label::Gate, "exclusive");
@@ -159,6 +160,7 @@ mod tests {
             let child = &snapshot.children[1];
             assert!(child.is_present() && !snapshot.children[0].is_present());
             assert_eq!((child.pid, child.parked.idle, child.slots.len()), (42, 7, 3));
+            assert_eq!(snapshot.requests_refused(), 1);
             let slot = &child.slots[2];
             assert_eq!((slot.state, slot.requests, slot.bytes), (State::Writing, 1, 1000));
             assert_eq!((slot.generation, slot.since), (5, moment(300)));

@@ -9,8 +9,8 @@ use herdgate_sys as sys;
 use sys::process::{End, Pid};
 
 use super::{KnownChild, Life, Notice, Program, Supervisor};
-use crate::Moment;
 use crate::child::Exit;
+use crate::{Moment, Service as _};
 
 /// A child that dies unasked within this time after its start has not really started.
 const YOUNG: Duration = Duration::from_secs(2);
@@ -38,6 +38,7 @@ impl<P: Program> Supervisor<P> {
         let Some(child) = self.children[place].take() else { return };
         let now = Moment::now();
         self.scoreboard.child_ended(place, now);
+        self.generation.plan.service.child_gone(place);
         match child.gate.child_died(pid.as_raw()) {
             Ok(false) => {}
             Ok(true) => self.program.notice(Notice::GateRepaired(pid)),

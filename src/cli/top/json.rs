@@ -27,6 +27,7 @@ pub(super) fn render(view: &View) -> String {
     json.whole("children_forked", server.children_forked);
     json.whole("children_lost", server.children_lost);
     json.whole("requests", view.totals.requests);
+    json.whole("requests_refused", view.refused);
     json.whole("connections", view.totals.connections);
     json.whole("bytes", view.totals.bytes);
     json.number("requests_per_sec", view.rates.map(|rates| rates.requests));
@@ -191,6 +192,7 @@ mod tests {
             r#"{"life":"well","stage":"serving""#,
             r#""model":"event""#,
             r#""listen":["127.0.0.1:8080"]"#,
+            r#""requests_refused":1000,"#,
             r#""requests_per_sec":50.000"#,
             r#""workers":{"busy":2,"idle":2,"W":1,"K":1,"_":2}"#,
             r#""parked":{"request":1,"response":2,"idle":8,"linger":1}"#,

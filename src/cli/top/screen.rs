@@ -7,6 +7,7 @@
 //!   gate                                  what happens before accept
 //!   queue                                 how many wait there, and for how long
 //!   ended                                 connections that did not end by agreement, by cause
+//!   refused                               requests that came too fast, if any did
 //!   children │ workers │ requests         what is left
 //!   keys
 //! ```
@@ -41,24 +42,41 @@ const LABEL: usize = 13;
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
     let view = &app.view;
     let parked_lines = if view.is_event() { 2 } else { 0 };
-    let [head, facts, _, rates, _, workers, parked, gate, queue, ended, _, tabs, pane, keys] =
-        Layout::vertical([
-            Constraint::Length(1),
-            Constraint::Length(1),
-            Constraint::Length(1),
-            Constraint::Length(3),
-            Constraint::Length(1),
-            Constraint::Length(2),
-            Constraint::Length(parked_lines),
-            Constraint::Length(1),
-            Constraint::Length(1),
-            Constraint::Length(1),
-            Constraint::Length(1),
-            Constraint::Length(1),
-            Constraint::Min(1),
-            Constraint::Length(1),
-        ])
-        .areas(frame.area());
+    let refused_text = text::refused(view);
+    let [
+        head,
+        facts,
+        _,
+        rates,
+        _,
+        workers,
+        parked,
+        gate,
+        queue,
+        ended,
+        refused,
+        _,
+        tabs,
+        pane,
+        keys,
+    ] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(1),
+        Constraint::Length(1),
+        Constraint::Length(3),
+        Constraint::Length(1),
+        Constraint::Length(2),
+        Constraint::Length(parked_lines),
+        Constraint::Length(1),
+        Constraint::Length(1),
+        Constraint::Length(1),
+        Constraint::Length(refused_text.is_some().into()),
+        Constraint::Length(1),
+        Constraint::Length(1),
+        Constraint::Min(1),
+        Constraint::Length(1),
+    ])
+    .areas(frame.area());
     draw_head(frame, head, app);
     frame.render_widget(facts_line(view), facts);
     draw_rates(frame, rates, app);
@@ -67,6 +85,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
     frame.render_widget(gate_line(view), gate);
     frame.render_widget(queue_line(view), queue);
     frame.render_widget(ended_line(view), ended);
+    if let Some(text) = refused_text {
+        frame.render_widget(Line::from(vec![label_span("refused"), Span::raw(text)]), refused);
+    }
     frame.render_widget(tab_line(app), tabs);
     draw_pane(frame, pane, app);
     frame.render_widget(key_line(app), keys);
@@ -312,6 +333,7 @@ mod tests {
                 " gate        exclusive, 0 % woken in vain",
                 " queue       3 of 511   wait 10 ms, 99 % 10 ms   longest ever 10 ms",
                 " ended       2 request timeout, 1 idle timeout",
+                " refused     1,000 requests too fast",
                 " children   workers   requests",
                 "     101    1     1      50      10   100  10.0 MB  W_",
                 "     102    1     1       0      10     0  10.0 MB  finishing K_",

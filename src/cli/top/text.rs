@@ -62,6 +62,9 @@ pub(super) fn render(view: &View) -> String {
     line("gate", gate(view));
     line("queue", queue(&view.queue));
     line("ended", view.endings.to_string());
+    if let Some(refused) = refused(view) {
+        line("refused", refused);
+    }
     if let Some(memory) = view.memory {
         line("memory", bytes(memory));
     }
@@ -146,6 +149,11 @@ fn queue(queue: &QueueView) -> String {
         let _ = write!(text, "; since the start {}", told(ever));
     }
     text
+}
+
+/// Requests that came too fast, if any did.
+pub(super) fn refused(view: &View) -> Option<String> {
+    (view.refused > 0).then(|| format!("{} requests too fast", grouped(view.refused)))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
@@ -234,6 +242,7 @@ mod tests {
             "queue        3 of 511; wait now 10 ms, 99 % 10 ms, longest 10 ms; \
              since the start 10 ms, 99 % 10 ms, longest 10 ms",
             "ended        2 request timeout, 1 idle timeout",
+            "refused      1,000 requests too fast",
             "     101    1 serving      12       50       10   100  10.0 MB  W_",
             "       7 W      4.0 s 203.0.113.7     www.example.org:80   GET /\\u{1b}[31mred HTTP/1.1",
         ] {

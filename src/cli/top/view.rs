@@ -76,6 +76,8 @@ pub(super) struct View {
     pub(super) queue: QueueView,
     /// How connections ended since its start.
     pub(super) endings: Endings,
+    /// Requests that came faster than their clients may ask.
+    pub(super) refused: u64,
     /// Memory of all its processes, if they live.
     pub(super) memory: Option<u64>,
     /// The children that there are.
@@ -279,6 +281,7 @@ impl View {
             gate: GateView::of(now, before),
             queue: QueueView::of(now, before),
             endings: now.snapshot.endings,
+            refused: now.snapshot.requests_refused(),
             memory: memory.reduce(|a, b| a + b),
             server,
             children,
@@ -527,6 +530,7 @@ pub(super) mod tests {
             children[0].loop_waited_ms = 600 * secs;
         }
         children[1].finishing = true;
+        children[0].requests_refused = 1000;
         // One in ten is asked, and has waited a little.
         let mut waits = vec![0; waits::BUCKETS];
         waits[waits::bucket(Duration::from_millis(12))] = secs;

@@ -39,6 +39,9 @@ fn write(look: &Look, out: &mut String) -> std::fmt::Result {
     for (ending, count) in look.snapshot.endings.iter() {
         writeln!(out, "Ended{}: {count}", in_camel_case(ending.name()))?;
     }
+    if let Some(refused) = look.refused {
+        writeln!(out, "RefusedRequests: {refused}")?;
+    }
     writeln!(out, "Scoreboard: {}", look.letters())
 }
 

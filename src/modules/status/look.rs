@@ -26,6 +26,8 @@ pub(super) struct Look {
     /// Of the last 1, 5 and 15 minutes; -1 if unknown.
     pub(super) load: [f64; 3],
     pub(super) extended: bool,
+    /// Requests beyond `ClientMaxRequestRate`, where there is one.
+    pub(super) refused: Option<u64>,
     /// Of all processes that live, with that of those that were reaped.
     pub(super) cpu: Stat,
     /// Foot of the page.
@@ -57,6 +59,7 @@ impl Look {
         let time = |secs| at(secs, "%A, %d-%b-%Y %H:%M:%S %Z");
         let now = request.now.secs;
         let restarted = i64::try_from(snapshot.server.restarted_unix_secs).unwrap_or(now);
+        let limits = request.server.config.limits_clients();
         let uptime = Duration::from_secs(u64::try_from(now - restarted).unwrap_or(0));
         Self {
             name: request.names().host.into_owned(),
@@ -68,6 +71,7 @@ impl Look {
             uptime,
             load: load().unwrap_or([-1.0; 3]),
             extended: request.server.config.server.extended_status,
+            refused: limits.then(|| snapshot.requests_refused()),
             cpu: cpu(&snapshot),
             signature: request.signature(),
             snapshot,

@@ -23,6 +23,9 @@ fn write(look: &Look, as_table: bool, out: &mut Vec<u8>) -> std::io::Result<()> 
     if look.extended {
         totals(look, out)?;
     }
+    if let Some(refused) = look.refused {
+        writeln!(out, "<dt>Requests refused as too fast: {refused}</dt>")?;
+    }
     let workers = look.all_workers();
     writeln!(
         out,

@@ -239,7 +239,7 @@ fn a_password_that_takes_long_is_checked_once_and_never_inline() {
         let client = Client::default();
         match respond(&site.server, &client, &head, NOW, &mut Caches::default(), access) {
             Outcome::Ready(response) => Some(response.status.code()),
-            Outcome::WouldBlock => None,
+            Outcome::WouldBlock(_) => None,
         }
     };
     assert_eq!(ask("secret", Access::Inline), None);
@@ -340,7 +340,7 @@ fn names_are_asked_by_jobs_only() {
             Client { address, local: Some("127.0.0.1:8080".parse().unwrap()), proxy: None };
         match respond(&site.server, &client, &head, NOW, &mut Caches::default(), access) {
             Outcome::Ready(response) => Some((response.status.code(), response.client_name)),
-            Outcome::WouldBlock => None,
+            Outcome::WouldBlock(_) => None,
         }
     };
     let Ok(Some(name)) = herdgate_sys::net::name_of("127.0.0.1".parse().unwrap()) else {

@@ -78,6 +78,7 @@ fn child<M: Memory>(memory: &M, table: &Table, place: usize) -> Option<Child> {
         not_accepting: field!(record, ChildRecord.not_accepting) != 0,
         accepted: field!(record, ChildRecord.accepted),
         wakeups_wasted: field!(record, ChildRecord.wakeups_wasted),
+        requests_refused: field!(record, ChildRecord.requests_refused),
         connections: field!(record, ChildRecord.connections),
         parked: Parked {
             request: field!(record, ChildRecord.parked_request),

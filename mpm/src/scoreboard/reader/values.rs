@@ -22,6 +22,14 @@ pub struct Snapshot {
     pub endings: Endings,
 }
 
+impl Snapshot {
+    /// Requests that all children have refused since the server's start, those that are gone included.
+    #[must_use]
+    pub fn requests_refused(&self) -> u64 {
+        self.children.iter().map(|child| child.requests_refused).sum()
+    }
+}
+
 /// The server as a whole. See [`Global`](super::super::Global) for what the numbers mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the field of Global with its name")]
@@ -86,6 +94,7 @@ pub struct Child {
     pub not_accepting: bool,
     pub accepted: u64,
     pub wakeups_wasted: u64,
+    pub requests_refused: u64,
     pub connections: u32,
     pub parked: Parked,
     pub jobs: u32,

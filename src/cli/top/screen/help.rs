@@ -50,6 +50,7 @@ pub(super) fn draw_help(frame: &mut Frame<'_>) {
         "queue    connections that the kernel holds until they are accepted; wait: what",
         "         half of them did at most in the last second, and 99 of 100",
         "ended    connections that did not end by agreement, by cause, since the start",
+        "refused  requests beyond ClientMaxRequestRate",
         "LOOP%    event: share of the time in which the loop did not wait",
         "MEMORY   resident, shared pages counted in each child; p: their share (PSS)",
         "\u{2192} \u{b7}      inside the gate, queued at it",
