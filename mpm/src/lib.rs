@@ -57,6 +57,7 @@ use std::time::Duration;
 use herdgate_sys as sys;
 
 pub use child::ChildContext;
+pub use herdgate_sys::MappedFile;
 pub use herdgate_sys::net::Peer;
 pub use job::{JobHandle, JobPanicked};
 pub use listen::{ListenOptions, ListenSpec, ListenerId, Listeners};

@@ -15,6 +15,7 @@
 use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use herdgate_sys as sys;
@@ -89,9 +90,23 @@ impl Socket {
     ) -> io::Result<usize> {
         let result = retry(|| sys::net::sendfile(self.fd.as_fd(), file, offset, count));
         // A short count may also be the file's end, so only a refusal says that the socket is full.
-        if matches!(&result, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
-            self.ready.set(self.ready.get().without(Interest::WRITE));
-        }
+        self.note_refused(&result);
+        result
+    }
+
+    /// Sends as much as fits of the part `range` of what is mapped.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write); `EFAULT` if the file has become so short that nothing is left there.
+    pub fn write_mapped(
+        &self,
+        mapped: &sys::MappedFile,
+        range: Range<usize>,
+        more: More,
+    ) -> io::Result<usize> {
+        let result = retry(|| mapped.send(self.fd.as_fd(), range.clone(), more));
+        // A short count may also be the file's end, so only a refusal says that the socket is full.
+        self.note_refused(&result);
         result
     }
 
@@ -141,6 +156,12 @@ impl Socket {
         self.ready.set(self.ready.get().and(ready));
         if read_closed {
             self.read_closed.set(true);
+        }
+    }
+
+    fn note_refused(&self, result: &io::Result<usize>) {
+        if matches!(result, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+            self.ready.set(self.ready.get().without(Interest::WRITE));
         }
     }
 

@@ -15,23 +15,26 @@ use memmap2::{MmapOptions, MmapRaw};
 use crate::net::{More, send_iovecs};
 use crate::outcome::invalid;
 
-/// A read-only mapping of a file's first bytes. It stays when the file is closed, and shows what is
+/// A read-only mapping of part of a file. It stays when the file is closed, and shows what is
 /// in the file, not what was in it when mapped.
 pub struct MappedFile {
     pages: MmapRaw,
 }
 
 impl MappedFile {
-    /// Maps the first `len` bytes of `file`, which must be open for reading. mmap(2).
+    /// Maps `len` bytes of `file` from `offset` on, which need not be where a page begins. The file
+    /// must be open for reading. mmap(2).
     ///
     /// # Errors
     /// `InvalidInput`: `len` is zero. `ENODEV`: the file system cannot do this. `ENOMEM`: too many
     /// mappings, or no address space left.
-    pub fn map(file: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+    pub fn map(file: BorrowedFd<'_>, offset: u64, len: usize) -> io::Result<Self> {
         if len == 0 {
-            return Err(invalid("an empty file cannot be mapped"));
+            return Err(invalid("nothing cannot be mapped"));
         }
-        Ok(MappedFile { pages: MmapOptions::new().len(len).map_raw_read_only(file.as_raw_fd())? })
+        let pages =
+            MmapOptions::new().offset(offset).len(len).map_raw_read_only(file.as_raw_fd())?;
+        Ok(MappedFile { pages })
     }
 
     /// Bytes mapped; never zero.
@@ -40,8 +43,8 @@ impl MappedFile {
         self.pages.len()
     }
 
-    /// Sends `head` and then the mapped bytes in `range`, as one message; a short count is normal
-    /// and may end within `head`. sendmsg(2).
+    /// Sends the mapped bytes in `range`, counted from where the mapping begins; a short count is
+    /// normal. sendmsg(2).
     ///
     /// # Errors
     /// As [`crate::net::send`]. `InvalidInput`: `range` reaches beyond the mapping. `EFAULT`: the
@@ -49,7 +52,6 @@ impl MappedFile {
     pub fn send(
         &self,
         socket: BorrowedFd<'_>,
-        head: &[u8],
         range: Range<usize>,
         more: More,
     ) -> io::Result<usize> {
@@ -57,13 +59,9 @@ impl MappedFile {
             return Err(invalid("a range beyond the mapping"));
         }
         let body = self.pages.as_mut_ptr().wrapping_add(range.start);
-        let pieces = [
-            libc::iovec { iov_base: head.as_ptr().cast_mut().cast(), iov_len: head.len() },
-            libc::iovec { iov_base: body.cast(), iov_len: range.len() },
-        ];
-        // SAFETY: the first piece is a live slice, the second lies within the mapping, as checked;
-        // sendmsg only reads both.
-        unsafe { send_iovecs(socket, pieces.as_ptr(), pieces.len(), more) }
+        let piece = libc::iovec { iov_base: body.cast(), iov_len: range.len() };
+        // SAFETY: the piece lies within the mapping, as checked; sendmsg only reads it.
+        unsafe { send_iovecs(socket, &raw const piece, 1, more) }
     }
 }
 
@@ -81,39 +79,40 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     #[test]
-    fn head_and_range_are_sent_as_one() {
+    fn a_part_of_a_part_is_sent() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let mapped = MappedFile::map(ten_bytes().as_fd(), 10).unwrap();
-        assert_eq!(mapped.send(ours.as_fd(), b"head ", 2..5, More::No).unwrap(), 8);
-        assert_eq!(mapped.send(ours.as_fd(), b"", 9..10, More::No).unwrap(), 1);
+        let mapped = MappedFile::map(ten_bytes().as_fd(), 0, 10).unwrap();
+        assert_eq!(mapped.send(ours.as_fd(), 2..5, More::No).unwrap(), 3);
+        let mapped = MappedFile::map(ten_bytes().as_fd(), 5, 5).unwrap();
+        assert_eq!(mapped.send(ours.as_fd(), 3..5, More::No).unwrap(), 2);
         drop(ours);
         let mut arrived = String::new();
         theirs.read_to_string(&mut arrived).unwrap();
-        assert_eq!(arrived, "head 2349");
+        assert_eq!(arrived, "23489");
     }
 
     #[test]
     fn a_truncated_file_is_an_error_and_not_a_crash() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let file = ten_bytes();
-        let mapped = MappedFile::map(file.as_fd(), 10).unwrap();
+        let mapped = MappedFile::map(file.as_fd(), 0, 10).unwrap();
         file.set_len(0).unwrap();
-        let error = mapped.send(ours.as_fd(), b"", 0..10, More::No).unwrap_err();
+        let error = mapped.send(ours.as_fd(), 0..10, More::No).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EFAULT));
     }
 
     #[test]
     fn nothing_beyond_the_mapping_is_sent() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
-        let mapped = MappedFile::map(ten_bytes().as_fd(), 10).unwrap();
+        let mapped = MappedFile::map(ten_bytes().as_fd(), 0, 10).unwrap();
         assert_eq!(mapped.len(), 10);
         #[expect(clippy::reversed_empty_ranges, reason = "a mistake that a caller could make")]
         let ranges = [0..11, 11..11, 5..4];
         for range in ranges {
-            let error = mapped.send(ours.as_fd(), b"", range, More::No).unwrap_err();
+            let error = mapped.send(ours.as_fd(), range, More::No).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
         }
-        let empty = MappedFile::map(ten_bytes().as_fd(), 0).unwrap_err();
+        let empty = MappedFile::map(ten_bytes().as_fd(), 0, 0).unwrap_err();
         assert_eq!(empty.kind(), ErrorKind::InvalidInput);
     }
 
