@@ -16,6 +16,7 @@
 
 mod answers;
 mod pacing;
+mod segments;
 mod sending;
 mod streaming;
 

@@ -529,6 +529,7 @@ impl<'r> Request<'r> {
             self.env.set("force-response-1.0", *b"1");
         }
         response.drop_what_cannot_be(self.is_head());
+        response.frame_parts();
         Ok(response)
     }
 

@@ -10,15 +10,18 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use crate::config::DirSettings;
-use crate::files::content::Span;
+use crate::files::content::{Segment, Span};
+use crate::files::open::Opened;
 use crate::http::field::members;
+use crate::http::multipart::Multipart;
+use crate::http::range::ByteRange;
 use crate::http::status::Status;
 use crate::log::access;
 use crate::request::{Client, EditedFields, Env};
@@ -37,6 +40,8 @@ pub struct Response {
     pub content_length: Option<u64>,
     /// What follows the head. Empty for HEAD, whatever `content_length` says.
     pub body: Body,
+    /// Several parts of the body are wanted, and these, rather than all of it; see [`frame_parts`](Self::frame_parts).
+    pub parts: Vec<ByteRange>,
     /// Who made it, for the log (`%R`); nobody in particular if that is a file as it is.
     pub handler: Option<&'static str>,
     /// The decoded path that was answered (`%>U`); after DirectoryIndex, the index file's.
@@ -103,9 +108,16 @@ pub enum Body {
     /// Part of an open file, sent chunk by chunk; see [`crate::files::content`].
     File {
         /// Open for reading.
-        fd: OwnedFd,
+        file: Opened,
         /// What of it is to be sent.
         span: Span,
+    },
+    /// Several parts of an open file, and what frames them.
+    Parts {
+        /// Open for reading.
+        file: Opened,
+        /// What is to be sent, in order.
+        segments: Vec<Segment>,
     },
     /// Made while it is sent, piece by piece, by jobs.
     Stream(Box<dyn Source>),
@@ -145,14 +157,68 @@ impl Response {
     }
 }
 
+impl Response {
+    /// Puts the parts that are wanted in the place of the whole, each under a head of its own (multipart/byteranges, RFC
+    /// 9110 section 14.6). That comes last, for up to here type and length are those of the whole.
+    ///
+    /// What frames the parts is held in memory: about a hundred bytes for each, of which there are no more than
+    /// `MaxRanges` allows, or where that is unlimited, than fit in one field.
+    pub fn frame_parts(&mut self) {
+        if self.parts.is_empty() {
+            return;
+        }
+        let (parts, part_type) = (std::mem::take(&mut self.parts), self.content_type.take());
+        let frame = Multipart::new(boundary(), part_type.as_deref(), self.body.length());
+        self.body = std::mem::replace(&mut self.body, Body::Empty).framed(&parts, &frame);
+        self.content_length = Some(self.body.length());
+        self.content_type = Some(frame.content_type().into());
+    }
+}
+
+/// A number that nobody knows beforehand. The hasher is seeded from the kernel's randomness; a forked process inherits
+/// the seed, so its number goes in, too.
+fn boundary() -> u64 {
+    RandomState::new().hash_one(std::process::id())
+}
+
 impl Body {
+    fn framed(self, parts: &[ByteRange], frame: &Multipart<'_>) -> Body {
+        let mut text = Vec::new();
+        match self {
+            Body::Memory(whole) => {
+                let place = |at: u64| usize::try_from(at).expect("a part lies within the whole");
+                for part in parts {
+                    frame.push_head(&mut text, *part);
+                    text.extend_from_slice(&whole[place(part.start)..=place(part.end)]);
+                }
+                frame.push_end(&mut text);
+                Body::Memory(text)
+            }
+            Body::File { file, span } => {
+                let mut segments = Vec::with_capacity(2 * parts.len() + 1);
+                for part in parts {
+                    frame.push_head(&mut text, *part);
+                    segments.push(Segment::Bytes(std::mem::take(&mut text)));
+                    let offset = span.offset + part.start;
+                    segments.push(Segment::File(Span { offset, length: part.len() }));
+                }
+                frame.push_end(&mut text);
+                segments.push(Segment::Bytes(text));
+                Body::Parts { file, segments }
+            }
+            other @ (Body::Empty | Body::Static(_) | Body::Parts { .. } | Body::Stream(_)) => {
+                unreachable!("nobody wants parts of {other:?}")
+            }
+        }
+    }
+
     /// The body itself, if it needs no file.
     pub fn in_memory(&self) -> Option<&[u8]> {
         match self {
             Body::Empty => Some(&[]),
             Body::Memory(bytes) => Some(bytes),
             Body::Static(bytes) => Some(bytes),
-            Body::File { .. } | Body::Stream(_) => None,
+            Body::File { .. } | Body::Parts { .. } | Body::Stream(_) => None,
         }
     }
 
@@ -168,6 +234,7 @@ impl Body {
             Body::Memory(bytes) => bytes.len() as u64,
             Body::Static(bytes) => bytes.len() as u64,
             Body::File { span, .. } => span.length,
+            Body::Parts { segments, .. } => segments.iter().map(Segment::length).sum(),
         }
     }
 }

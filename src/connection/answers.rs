@@ -69,9 +69,9 @@ pub(super) struct Unlogged {
 }
 
 impl Unlogged {
-    /// `EnableSendfile`
-    pub(super) fn by_sendfile(&self) -> bool {
-        self.response.settings.core.sendfile()
+    /// `EnableSendfile` and `EnableMMAP`: how files may travel.
+    pub(super) fn roads(&self) -> (bool, bool) {
+        (self.response.settings.core.sendfile(), self.response.settings.core.mmap())
     }
 
     /// How fast the response may leave.

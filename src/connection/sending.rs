@@ -1,10 +1,8 @@
-//! Sending: what does not fit into the socket at once, and files, chunk by chunk.
+//! Sending: what does not fit into the socket at once, files, and streams.
 //!
 //! ```text
-//!   bytes in memory ──send──▶ then the file:  in the page cache? ─yes─▶ sendfile a chunk ─▶ next chunk
-//!                                                └─no─▶ a job reads it ahead ─▶ sendfile
-//!                                                └─cannot tell─▶ a job reads it into memory ─▶ send
-//!                   or a stream: a job makes the next piece ─▶ send ─▶ the next piece
+//!   bytes in memory ──send──▶ then segments: text, and parts of a file, chunk by chunk   (segments.rs)
+//!                             or a stream: a job makes the next piece ─▶ send ─▶ the next piece
 //! ```
 //!
 //! - A response with a pace waits between its pieces, by a deadline; nobody sleeps for it.
@@ -13,18 +11,16 @@
 //!   something is missing.
 
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::Arc;
 
 use herdgate_mpm::scoreboard::Ending;
-use herdgate_mpm::{Deadline, Interest, JobHandle, Moment, More, Phase, Turn, Wait};
+use herdgate_mpm::{Deadline, Interest, Moment, More, Phase, Turn, Wait};
 
 use super::answers::{Answers, Unlogged};
 use super::pacing::{Pacer, Patience, Taken};
+use super::segments::{Next, Segments};
 use super::streaming::{Piece, StreamBody};
 use super::{Move, State, Then, WebConnection};
-use crate::files::Access;
-use crate::files::content::{self, Residency, Span};
+use crate::files::content::Segment;
 use crate::log::access::After;
 use crate::response::Body;
 use crate::server::ThreadState;
@@ -50,26 +46,8 @@ pub(super) struct Sending {
 /// What follows the bytes.
 enum Rest {
     Nothing,
-    File(FileBody),
+    Segments(Segments),
     Stream(StreamBody),
-}
-
-/// A file on its way out.
-struct FileBody {
-    fd: Arc<OwnedFd>,
-    left: Span,
-    /// Up to here nobody would wait for a disk, so far as is known.
-    resident_to: u64,
-    /// `EnableSendfile`, unless this file turned out not to be sendable so.
-    by_sendfile: bool,
-    /// A job that makes the next chunk resident, or brings it into memory.
-    reading: Option<JobHandle<io::Result<Chunk>>>,
-}
-
-/// What a job did to a chunk.
-enum Chunk {
-    InPageCache,
-    InMemory(Vec<u8>),
 }
 
 /// How far sending has come.
@@ -110,16 +88,14 @@ impl WebConnection {
             left.extend_from_slice(&bytes[sent.min(bytes.len())..]);
             left.extend_from_slice(&memory[sent.saturating_sub(bytes.len())..]);
         }
+        let (sendfile, mmap) = unlogged.as_ref().map_or((true, true), |it| it.roads());
         let rest = match body {
-            Body::File { fd, span } => {
-                let by_sendfile = unlogged.as_ref().is_none_or(|unlogged| unlogged.by_sendfile());
-                Rest::File(FileBody {
-                    fd: Arc::new(fd),
-                    left: span,
-                    resident_to: 0,
-                    by_sendfile,
-                    reading: None,
-                })
+            Body::File { file, span } => {
+                let segments = vec![Segment::File(span)];
+                Rest::Segments(Segments::new(file, segments, sendfile, mmap))
+            }
+            Body::Parts { file, segments } => {
+                Rest::Segments(Segments::new(file, segments, sendfile, mmap))
             }
             Body::Stream(source) => {
                 let chunked = unlogged.as_ref().is_some_and(|unlogged| unlogged.is_chunked());
@@ -240,7 +216,9 @@ impl WebConnection {
             (sending.bytes, sending.sent) = (Vec::new(), 0);
             let allowed = match (&sending.rest, sending.allowance(turn.now())) {
                 (Rest::Nothing, _) => return Ok(Progress::AllSent),
-                (Rest::File(file), _) if file.left.length == 0 => return Ok(Progress::AllSent),
+                (Rest::Segments(segments), _) if segments.have_ended() => {
+                    return Ok(Progress::AllSent);
+                }
                 (_, Ok(allowed)) => allowed,
                 (_, Err(then)) => return Ok(Progress::IsPaced(then)),
             };
@@ -251,10 +229,11 @@ impl WebConnection {
                     Piece::Bytes(bytes) => sending.bytes = bytes,
                     Piece::End => return Ok(Progress::AllSent),
                 },
-                Rest::File(file) => match file.next_chunk(allowed, turn)? {
+                Rest::Segments(segments) => match segments.next(allowed, turn)? {
+                    Next::End => return Ok(Progress::AllSent),
                     Next::Wait => return Ok(Progress::WaitsForJob),
-                    Next::Memory(bytes) => sending.bytes = bytes,
-                    Next::File(chunk) => match self.send_chunk(file, chunk) {
+                    Next::Bytes(bytes) => sending.bytes = bytes,
+                    Next::Chunk(chunk) => match segments.send(chunk, self.transport.socket()) {
                         Ok(sent) => sending.gone += sent,
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                             return Ok(Progress::SocketIsFull);
@@ -266,24 +245,6 @@ impl WebConnection {
         }
         Ok(if sending.is_done() { Progress::AllSent } else { Progress::TurnIsOver })
     }
-
-    /// Sends what the socket takes of a chunk, and says how much that was.
-    fn send_chunk(&self, file: &mut FileBody, chunk: Span) -> io::Result<u64> {
-        let mut offset = chunk.offset;
-        let count = usize::try_from(chunk.length).unwrap_or(usize::MAX);
-        match self.transport.socket().sendfile(file.fd.as_fd(), &mut offset, count) {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()), // The file has shrunk.
-            Ok(sent) => {
-                file.left = file.left.after(sent as u64);
-                Ok(sent as u64)
-            }
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                file.by_sendfile = false; // Some file systems cannot: through memory, then.
-                Ok(0)
-            }
-            Err(error) => Err(error),
-        }
-    }
 }
 
 /// Why an answer ends early: the client has gone, or else something is amiss with what it was to get.
@@ -292,63 +253,6 @@ fn blame(error: &io::Error) -> Ending {
     match error.kind() {
         BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut => Ending::ResponseAborted,
         _ => Ending::ResponseFailed,
-    }
-}
-
-/// How the next chunk can be had.
-enum Next {
-    /// By sendfile.
-    File(Span),
-    /// It is here already.
-    Memory(Vec<u8>),
-    /// A job is at it.
-    Wait,
-}
-
-impl FileBody {
-    /// The next chunk, with sendfile no longer than `allowed`.
-    fn next_chunk(&mut self, allowed: u64, turn: &mut Turn<'_, ThreadState>) -> io::Result<Next> {
-        let chunk = self.left.next_chunk();
-        let part = Span { length: chunk.length.min(allowed), ..chunk };
-        if let Some(reading) = &self.reading {
-            let Some(done) = reading.take() else { return Ok(Next::Wait) };
-            self.reading = None;
-            match done.map_err(|_panicked| io::ErrorKind::Other)?? {
-                Chunk::InPageCache => self.resident_to = chunk.offset + chunk.length,
-                Chunk::InMemory(bytes) => {
-                    self.left = self.left.after(bytes.len() as u64);
-                    return Ok(Next::Memory(bytes));
-                }
-            }
-        }
-        let may_block = turn.local().access == Access::MayBlock;
-        if self.by_sendfile && (may_block || chunk.offset < self.resident_to) {
-            return Ok(Next::File(part));
-        }
-        match (self.by_sendfile, content::residency(self.fd.as_fd(), chunk)) {
-            (true, Residency::Cached) => {
-                self.resident_to = chunk.offset + chunk.length;
-                Ok(Next::File(part))
-            }
-            (true, Residency::Cold) => Ok(self.read_by_job(chunk, true, turn)),
-            (false, _) | (true, Residency::Unknown) => Ok(self.read_by_job(chunk, false, turn)),
-        }
-    }
-
-    fn read_by_job(
-        &mut self,
-        chunk: Span,
-        into_page_cache: bool,
-        turn: &mut Turn<'_, ThreadState>,
-    ) -> Next {
-        let fd = Arc::clone(&self.fd);
-        self.reading = Some(turn.job(move || {
-            if into_page_cache {
-                return content::warm(fd.as_fd(), chunk).map(|()| Chunk::InPageCache);
-            }
-            content::read(fd.as_fd(), chunk, Access::MayBlock).map(Chunk::InMemory)
-        }));
-        Next::Wait
     }
 }
 
@@ -362,7 +266,7 @@ impl Sending {
     fn is_followed(&self) -> bool {
         match &self.rest {
             Rest::Nothing => false,
-            Rest::File(file) => file.left.length > 0,
+            Rest::Segments(segments) => !segments.have_ended(),
             Rest::Stream(stream) => !stream.has_ended(),
         }
     }
@@ -377,7 +281,9 @@ impl Sending {
         let unsent = (self.bytes.len() - self.sent) as u64;
         match &self.rest {
             Rest::Nothing => unlogged.body_bytes.saturating_sub(unsent),
-            Rest::File(file) => unlogged.body_bytes.saturating_sub(unsent + file.left.length),
+            Rest::Segments(segments) => {
+                unlogged.body_bytes.saturating_sub(unsent + segments.bytes_left())
+            }
             Rest::Stream(stream) => stream.bytes_made().saturating_sub(unsent),
         }
     }

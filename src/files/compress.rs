@@ -11,12 +11,12 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::os::fd::{AsFd as _, OwnedFd};
 
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
 use super::Access;
 use super::content::{self, Span};
+use super::open::Opened;
 use crate::http::coding::Coding;
 use crate::response::Source;
 
@@ -205,7 +205,7 @@ impl Encode for Zstd {
 
 /// A response's stream that compresses what it reads.
 pub struct Compressed {
-    fd: OwnedFd,
+    file: Opened,
     /// What of the file has not been read yet.
     left: Span,
     /// `None` at the end.
@@ -264,16 +264,16 @@ impl Compressed {
     pub fn prepare(
         recipe: &Recipe,
         notes: FilterNotes,
-    ) -> io::Result<impl FnOnce(OwnedFd, Span) -> Compressed + use<>> {
+    ) -> io::Result<impl FnOnce(Opened, Span) -> Compressed + use<>> {
         let encoder = Some(recipe.encoder()?);
         let meter = Meter { notes, ..Meter::default() };
-        Ok(move |fd, left| Compressed { fd, left, encoder, meter })
+        Ok(move |file, left| Compressed { file, left, encoder, meter })
     }
 
     /// The next bytes of the file; none at the end.
     fn read(&mut self) -> io::Result<Vec<u8>> {
         let part = Span { length: self.left.length.min(INPUT_BYTES_MAX), ..self.left };
-        let bytes = content::read(self.fd.as_fd(), part, Access::MayBlock)?;
+        let bytes = content::read(&self.file, part, Access::MayBlock)?;
         self.left = self.left.after(part.length);
         Ok(bytes)
     }
@@ -286,6 +286,7 @@ impl Source for Compressed {
             let input = self.read()?;
             self.meter.bytes_in += input.len() as u64;
             if input.is_empty() {
+                content::check_unchanged(&self.file)?;
                 let piece = encoder.finish()?;
                 self.meter.bytes_out += piece.len() as u64;
                 return Ok(piece);
@@ -314,6 +315,9 @@ impl fmt::Debug for Compressed {
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
+    use std::os::fd::AsFd as _;
+
+    use herdgate_sys::file::fstat;
 
     use super::*;
 
@@ -376,10 +380,11 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&plain).unwrap();
         for recipe in RECIPES {
-            let fd = file.try_clone().unwrap().into();
+            let stat = fstat(file.as_fd()).unwrap();
+            let file = Opened { fd: file.try_clone().unwrap().into(), stat };
             let span = Span { offset: 10, length: plain.len() as u64 - 10 };
             let notes = FilterNotes { input: Some("in".to_string()), ..FilterNotes::default() };
-            let mut stream = Compressed::prepare(recipe, notes).unwrap()(fd, span);
+            let mut stream = Compressed::prepare(recipe, notes).unwrap()(file, span);
             let (mut coded, mut pieces) = (Vec::new(), 0);
             loop {
                 let piece = stream.next().unwrap();
@@ -399,9 +404,11 @@ mod tests {
     fn a_file_that_shrinks_is_an_error() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"short").unwrap();
+        let stat = fstat(file.as_fd()).unwrap();
+        let file = Opened { fd: file.into(), stat };
         let span = Span { offset: 0, length: 6 };
         let notes = FilterNotes::default();
-        let mut stream = Compressed::prepare(&RECIPES[0], notes).unwrap()(file.into(), span);
+        let mut stream = Compressed::prepare(&RECIPES[0], notes).unwrap()(file, span);
         assert_eq!(stream.next().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 }

@@ -13,9 +13,11 @@
 //!   one read of the disk. The same happens when a page is dropped between probe and use.
 
 use super::Access;
-use herdgate_sys::file::{self, FsKind, Stat};
+use super::mounts;
+use super::open::Opened;
+use herdgate_sys::file;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::AsFd as _;
 
 /// What one `sendfile` may send, and one job reads ahead: some read-ahead windows of the kernel (128 KiB), and less
 /// than what a fast link takes in the time that a neighbour should have to wait.
@@ -52,6 +54,11 @@ impl Span {
         Span { offset: self.offset, length: self.length.min(to_boundary) }
     }
 
+    /// Where it ends: the first byte behind it.
+    pub fn end(self) -> u64 {
+        self.offset + self.length
+    }
+
     /// What is left after `sent` bytes.
     pub fn after(self, sent: u64) -> Span {
         assert!(sent <= self.length, "more was sent than there was");
@@ -59,31 +66,51 @@ impl Span {
     }
 }
 
+/// One of the pieces that a body is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// What stands before, between and behind parts of a file.
+    Bytes(Vec<u8>),
+    /// Part of the file.
+    File(Span),
+}
+
+impl Segment {
+    /// How many bytes it has.
+    pub fn length(&self) -> u64 {
+        match self {
+            Segment::Bytes(bytes) => bytes.len() as u64,
+            Segment::File(span) => span.length,
+        }
+    }
+}
+
 /// Asks whether both ends of a chunk are in the page cache, by reading one byte of each without waiting.
-pub fn residency(fd: BorrowedFd<'_>, chunk: Span) -> Residency {
+pub fn residency(file: &Opened, chunk: Span) -> Residency {
     if chunk.length == 0 {
         return Residency::Cached;
     }
-    let beginning = probe(fd, chunk.offset);
+    let beginning = probe(file, chunk.offset);
     if beginning != Residency::Cached || chunk.length == 1 {
         return beginning;
     }
-    probe(fd, chunk.offset + chunk.length - 1)
+    probe(file, chunk.offset + chunk.length - 1)
 }
 
-fn probe(fd: BorrowedFd<'_>, at: u64) -> Residency {
-    match file::preadv2_nowait(fd, &mut [0], at) {
+fn probe(file: &Opened, at: u64) -> Residency {
+    match file::preadv2_nowait(file.fd.as_fd(), &mut [0], at) {
         Ok(_) => Residency::Cached, // Zero bytes: the file has shrunk. Sending will find out, without waiting.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Residency::Cold,
-        Err(_) if never_waits(fd) => Residency::Cached,
+        Err(_) if never_waits(file) => Residency::Cached,
         Err(_) => Residency::Unknown,
     }
 }
 
 /// A file system in memory does not offer reading without waiting, and does not need it. (What was swapped out
-/// waits for the swap; the same holds for our own memory.)
-fn never_waits(fd: BorrowedFd<'_>) -> bool {
-    matches!(file::fs_kind(fd), Ok(FsKind::Tmpfs))
+/// waits for the swap; the same holds for our own memory.) Nobody asks the file system which it is: one that is answered
+/// by a process would take its time over that, too.
+fn never_waits(file: &Opened) -> bool {
+    mounts::is_in_memory(file.stat.device)
 }
 
 /// Brings a chunk into the page cache, and returns when it is there. Belongs into a job.
@@ -92,8 +119,9 @@ fn never_waits(fd: BorrowedFd<'_>) -> bool {
 ///
 /// # Errors
 /// As read(2).
-pub fn warm(fd: BorrowedFd<'_>, chunk: Span) -> io::Result<()> {
+pub fn warm(file: &Opened, chunk: Span) -> io::Result<()> {
     const SCRATCH_BYTES: usize = 16 * 1024;
+    let fd = file.fd.as_fd();
     let wanted = usize::try_from(chunk.length).unwrap_or(usize::MAX);
     let _only_a_hint = file::readahead(fd, chunk.offset, wanted);
     let mut scratch = [0; SCRATCH_BYTES];
@@ -115,12 +143,12 @@ pub fn warm(fd: BorrowedFd<'_>, chunk: Span) -> io::Result<()> {
 /// # Errors
 /// `WouldBlock`: inline only, the disk would be needed, or the file system cannot tell. `UnexpectedEof`: the file is
 /// shorter than it was when its size was asked for. Others as read(2).
-pub fn read(fd: BorrowedFd<'_>, span: Span, access: Access) -> io::Result<Vec<u8>> {
+pub fn read(file: &Opened, span: Span, access: Access) -> io::Result<Vec<u8>> {
     let length = usize::try_from(span.length).map_err(|_| io::ErrorKind::OutOfMemory)?;
     let mut bytes = vec![0; length];
     let mut filled = 0;
     while filled < length {
-        match read_some(fd, &mut bytes[filled..], span.offset + filled as u64, access) {
+        match read_some(file, &mut bytes[filled..], span.offset + filled as u64, access) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(count) => filled += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -130,21 +158,36 @@ pub fn read(fd: BorrowedFd<'_>, span: Span, access: Access) -> io::Result<Vec<u8
     Ok(bytes)
 }
 
-fn read_some(fd: BorrowedFd<'_>, into: &mut [u8], at: u64, access: Access) -> io::Result<usize> {
+/// Whether a file is still the version that was opened. To be asked before its last bytes leave: an answer whose
+/// beginning belongs to another version than its end must not look complete.
+///
+/// A file that grew passes: that is what logs do, and what was announced of it stays as it was. Who rewrites a file in
+/// place and makes it longer is not told from that. Waits only where reading does.
+///
+/// # Errors
+/// `UnexpectedEof`: it is shorter now. `Other`: it was rewritten in place.
+pub fn check_unchanged(file: &Opened) -> io::Result<()> {
+    let now = file::fstat(file.fd.as_fd())?;
+    if now.size < file.stat.size {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    if now.size == file.stat.size && now.modified != file.stat.modified {
+        return Err(io::Error::other("the file was rewritten while it was read"));
+    }
+    Ok(())
+}
+
+fn read_some(file: &Opened, into: &mut [u8], at: u64, access: Access) -> io::Result<usize> {
+    let fd = file.fd.as_fd();
     if access == Access::MayBlock {
         return file::pread(fd, into, at);
     }
     match file::preadv2_nowait(fd, into, at) {
         Err(error) if file::supported(&error) => Err(error),
-        Err(_) if never_waits(fd) => file::pread(fd, into, at),
+        Err(_) if never_waits(file) => file::pread(fd, into, at),
         Err(_) => Err(io::ErrorKind::WouldBlock.into()),
         read => read,
     }
-}
-
-/// Whether a file travels through memory rather than by `sendfile`.
-pub fn is_small(stat: &Stat) -> bool {
-    stat.size <= SMALL_FILE_BYTES_MAX
 }
 
 #[cfg(test)]
@@ -152,12 +195,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::io::Write;
-    use std::os::fd::AsFd;
 
-    fn file_with(bytes: &[u8], folder: &str) -> std::fs::File {
+    fn file_with(bytes: &[u8], folder: &str) -> Opened {
         let mut file = tempfile::tempfile_in(folder).unwrap();
         file.write_all(bytes).unwrap();
-        file
+        let stat = file::fstat(file.as_fd()).unwrap();
+        Opened { fd: file.into(), stat }
     }
 
     #[test]
@@ -167,15 +210,15 @@ mod tests {
         {
             let file = file_with(b"0123456789", folder);
             let span = Span { offset: 2, length: 5 };
-            let inline = read(file.as_fd(), span, Access::Inline);
-            match residency(file.as_fd(), span) {
+            let inline = read(&file, span, Access::Inline);
+            match residency(&file, span) {
                 Residency::Cached => assert_eq!(inline.unwrap(), b"23456", "{folder}"),
                 Residency::Cold | Residency::Unknown => {
                     assert_eq!(inline.unwrap_err().kind(), io::ErrorKind::WouldBlock, "{folder}");
                 }
             }
-            assert_eq!(read(file.as_fd(), span, Access::MayBlock).unwrap(), b"23456");
-            warm(file.as_fd(), span).unwrap();
+            assert_eq!(read(&file, span, Access::MayBlock).unwrap(), b"23456");
+            warm(&file, span).unwrap();
         }
     }
 
@@ -183,17 +226,17 @@ mod tests {
     fn file_that_shrank_is_an_error_and_never_a_shorter_answer() {
         let file = file_with(b"0123", "/tmp");
         let span = Span { offset: 2, length: 5 };
-        let read = read(file.as_fd(), span, Access::MayBlock).unwrap_err();
+        let read = read(&file, span, Access::MayBlock).unwrap_err();
         assert_eq!(read.kind(), io::ErrorKind::UnexpectedEof);
-        warm(file.as_fd(), span).unwrap();
+        warm(&file, span).unwrap();
     }
 
     #[test]
     fn empty_span_needs_nothing() {
         let file = file_with(b"", "/tmp");
         let span = Span { offset: 0, length: 0 };
-        assert_eq!(residency(file.as_fd(), span), Residency::Cached);
-        assert_eq!(read(file.as_fd(), span, Access::Inline).unwrap(), b"");
+        assert_eq!(residency(&file, span), Residency::Cached);
+        assert_eq!(read(&file, span, Access::Inline).unwrap(), b"");
     }
 
     proptest! {

@@ -34,11 +34,18 @@ struct Known {
     slow: Vec<Vec<u8>>,
     /// Devices that a job has met, and whether they are slow.
     devices: Vec<(u64, bool)>,
+    /// Devices that are memory.
+    memory: Vec<u64>,
 }
 
 /// Whether opening `path` may wait for a process or another machine.
 pub(super) fn may_wait(path: &[u8]) -> bool {
     KNOWN.read().unwrap_or_else(PoisonError::into_inner).may_wait(path)
+}
+
+/// Whether a device is memory, and never waits: as far as is known, which is as of the last look at the mounts.
+pub(super) fn is_in_memory(device: u64) -> bool {
+    KNOWN.read().unwrap_or_else(PoisonError::into_inner).memory.contains(&device)
 }
 
 /// Remembers what a job has opened under the name `path`.
@@ -89,6 +96,12 @@ impl Known {
             if let Some(point) = slow_mount_point(line) {
                 self.add(point.strip_suffix(b"/").unwrap_or(&point));
             }
+            if let Some(device) = memory_device(line)
+                && !self.memory.contains(&device)
+                && self.memory.len() < PLACES_MAX
+            {
+                self.memory.push(device);
+            }
         }
     }
 }
@@ -119,6 +132,14 @@ fn slow_mount_point(line: &[u8]) -> Option<Vec<u8>> {
     let point = fields.nth(4)?;
     let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
     (SLOW.contains(&kind) || kind.starts_with(b"fuse.")).then(|| unescape(point))
+}
+
+/// The device of a line of mountinfo, if it is memory.
+fn memory_device(line: &[u8]) -> Option<u64> {
+    let (before, after) = str::from_utf8(line).ok()?.split_once(" - ")?;
+    let (major, minor) = before.split(' ').nth(2)?.split_once(':')?;
+    let is_memory = matches!(after.split(' ').next()?, "tmpfs" | "ramfs");
+    is_memory.then_some(nix::sys::stat::makedev(major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// Blanks and backslashes are written as three octal digits: `\040`.
@@ -163,6 +184,16 @@ mod tests {
         ] {
             assert_eq!(known.may_wait(path.as_bytes()), expected, "{path}");
         }
+        assert_eq!(known.memory, [33]);
+    }
+
+    #[test]
+    fn memory_is_known_by_its_device() {
+        let folder = std::path::Path::new("/dev/shm");
+        let Ok(shared) = std::fs::File::open(folder) else { return };
+        let stat = herdgate_sys::file::fstat(shared.as_fd()).unwrap();
+        let is_memory = matches!(fs_kind(shared.as_fd()), Ok(FsKind::Tmpfs));
+        assert_eq!(is_in_memory(stat.device), is_memory);
     }
 
     #[test]

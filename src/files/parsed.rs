@@ -12,7 +12,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
 use herdgate_sys::file::{Kind, Stat};
@@ -100,7 +99,7 @@ impl<T> ParsedFiles<T> {
             return Err(OpenError::System(io::ErrorKind::FileTooLarge.into()));
         }
         let whole = Span { offset: 0, length: identity.size };
-        let bytes = match content::read(opened.fd.as_fd(), whole, access) {
+        let bytes = match content::read(&opened, whole, access) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return Err(OpenError::WouldBlock);

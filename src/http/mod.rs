@@ -6,7 +6,7 @@
 //!               method)       ├─▶ range                  which bytes of the file
 //!                             └─▶ keepalive              does the connection live on
 //!                                     │
-//! bytes out ◀── response ◀── error_page ◀── escape, date, status
+//! bytes out ◀── response ◀── error_page, multipart ◀── escape, date, status
 //! ```
 //!
 //! - Nothing here opens, reads, sends or asks for the time: bytes and seconds are passed in,
@@ -28,6 +28,7 @@ pub mod framing;
 pub mod head;
 pub mod keepalive;
 pub mod method;
+pub mod multipart;
 pub mod proxy_protocol;
 pub mod range;
 pub mod response;

@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -258,7 +257,7 @@ impl Facts for Known<'_, '_> {
             Ok(_) | Err(_) => return Ok(None),
         };
         let span = Span { offset: 0, length: opened.stat.size.min(FILE_BYTES_MAX) };
-        match content::read(opened.fd.as_fd(), span, self.request.access) {
+        match content::read(&opened, span, self.request.access) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
             Err(_) => Ok(None),

@@ -35,25 +35,24 @@ const NOTHING: Span = Span { offset: 0, length: 0 };
 impl Request<'_> {
     /// Answers with a file, or part of it, or the news that the client has it.
     pub(super) fn file(&mut self, opened: Opened) -> Result<Response, Stop> {
-        let (opened, coding) = self.precompressed(opened)?;
-        let Opened { fd, mut stat } = opened;
+        let (mut file, coding) = self.precompressed(opened)?;
         for _ in 0..MEASURED_TIMES_MAX {
-            self.digest = self.digest_of(fd.as_fd(), &stat)?;
-            let (mut response, span) = self.represent(&stat, coding)?;
+            self.digest = self.digest_of(file.fd.as_fd(), &file.stat)?;
+            let (mut response, span) = self.represent(&file.stat, coding)?;
             if self.is_head() || span.length == 0 {
                 return Ok(response);
             }
             if span.length > SMALL_FILE_BYTES_MAX {
-                response.body = Body::File { fd, span };
+                response.body = Body::File { file, span };
                 return Ok(response);
             }
-            match content::read(fd.as_fd(), span, self.access) {
+            match content::read(&file, span, self.access) {
                 Ok(bytes) => {
                     response.body = Body::Memory(bytes);
                     return Ok(response);
                 }
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    stat = fstat(fd.as_fd()).map_err(|error| self.unreadable(&error))?;
+                    file.stat = fstat(file.fd.as_fd()).map_err(|error| self.unreadable(&error))?;
                 }
                 Err(error) => return Err(self.unreadable(&error)),
             }
@@ -109,14 +108,17 @@ impl Request<'_> {
         }
         let mut status = Status::OK;
         let mut span = Span { offset: 0, length: stat.size };
-        if let Some(part) = self.wanted_range(&facts)? {
-            let mut value = Vec::with_capacity(48);
-            range::push_content_range(&mut value, part, stat.size);
-            fields.push("Content-Range", &value);
+        let mut parts = self.wanted_parts(&facts)?;
+        if !parts.is_empty() {
             status = Status::PARTIAL_CONTENT;
+        }
+        if let [part] = parts[..] {
+            parts.clear(); // A single part needs no frame.
+            push_content_range(&mut fields, part, stat.size);
             span = Span { offset: part.start, length: part.len() };
         }
-        Ok((self.file_response(status, fields, media.content_type, Some(span.length)), span))
+        let response = self.file_response(status, fields, media.content_type, Some(span.length));
+        Ok((Response { parts, ..response }, span))
     }
 
     fn file_response(
@@ -184,22 +186,21 @@ impl Request<'_> {
         let content_type = media.content_type.as_deref().map(Cow::Borrowed);
         let content_type =
             content_type.map(|it| mime::with_default_charset(&self.place.settings, it));
-        let (status, body) = match self.wanted_range(&facts)? {
-            None => (Status::OK, body),
-            Some(part) => {
-                let mut value = Vec::with_capacity(48);
-                range::push_content_range(&mut value, part, facts.size);
-                fields.push("Content-Range", &value);
-                // A part lies within the whole, which is in memory.
-                let place = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-                let part = body.into_iter().skip(place(part.start)).take(place(part.len()));
-                (Status::PARTIAL_CONTENT, part.collect())
-            }
-        };
+        let mut body = body;
+        let mut parts = self.wanted_parts(&facts)?;
+        let status = if parts.is_empty() { Status::OK } else { Status::PARTIAL_CONTENT };
+        if let [part] = parts[..] {
+            parts.clear(); // A single part needs no frame.
+            push_content_range(&mut fields, part, facts.size);
+            // A part lies within the whole, which is in memory.
+            let place = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+            body.truncate(place(part.start + part.len()));
+            body.drain(..place(part.start));
+        }
         let length = Some(body.len() as u64).filter(|length| *length > 0 || !self.is_head());
         let response = self.file_response(status, fields, content_type, length);
         let body = if self.is_head() { Body::Empty } else { Body::Memory(body) };
-        Ok(Response { handler: Some(negotiation::MAP_HANDLER), body, ..response })
+        Ok(Response { handler: Some(negotiation::MAP_HANDLER), body, parts, ..response })
     }
 
     /// Judges the request's conditions. A coded form that the client may have has a tag of its own, and a condition that
@@ -256,9 +257,8 @@ impl Request<'_> {
         Ok((plain, None))
     }
 
-    /// The part that the client wants, if it wants one part. Several parts are answered with the whole, which RFC 9110
-    /// section 14.2 allows.
-    fn wanted_range(&self, facts: &Facts) -> Result<Option<ByteRange>, Stop> {
+    /// The parts that the client wants; none if it wants, or gets, all of it.
+    fn wanted_parts(&self, facts: &Facts) -> Result<Vec<ByteRange>, Stop> {
         let if_range = self.fields.values(Known::IfRange);
         let wanted = match self.fields.single(Known::Range) {
             Some(wanted)
@@ -268,11 +268,12 @@ impl Request<'_> {
             {
                 wanted
             }
-            _ => return Ok(None),
+            _ => return Ok(Vec::new()),
         };
         match range::parse(wanted, facts.size, &self.place.settings.core.range_limits()) {
-            Ranges::Whole | Ranges::Multiple(_) => Ok(None),
-            Ranges::Single(part) => Ok(Some(part)),
+            Ranges::Whole => Ok(Vec::new()),
+            Ranges::Single(part) => Ok(vec![part]),
+            Ranges::Multiple(several) => Ok(several),
             Ranges::Unsatisfiable => {
                 let mut value = Vec::with_capacity(32);
                 range::push_unsatisfied_range(&mut value, facts.size);
@@ -324,6 +325,13 @@ impl Facts {
         fields.push("Accept-Ranges", if self.has_parts { b"bytes" } else { b"none" });
         fields
     }
+}
+
+/// `Content-Range` of an answer with one part; where there are several, each has its own.
+fn push_content_range(fields: &mut Fields, part: ByteRange, whole_bytes: u64) {
+    let mut value = Vec::with_capacity(48);
+    range::push_content_range(&mut value, part, whole_bytes);
+    fields.push("Content-Range", &value);
 }
 
 fn micros(secs: i64, nanos: u32) -> i64 {

@@ -234,10 +234,14 @@ impl Request<'_> {
         let Some(plain) = response.body.in_memory() else {
             let stream = Compressed::prepare(recipe, notes)?;
             match std::mem::replace(&mut response.body, Body::Empty) {
-                Body::File { fd, span } => response.body = Body::Stream(Box::new(stream(fd, span))),
-                other @ (Body::Empty | Body::Memory(_) | Body::Static(_) | Body::Stream(_)) => {
-                    response.body = other;
+                Body::File { file, span } => {
+                    response.body = Body::Stream(Box::new(stream(file, span)));
                 }
+                other @ (Body::Empty
+                | Body::Memory(_)
+                | Body::Static(_)
+                | Body::Parts { .. }
+                | Body::Stream(_)) => response.body = other,
             }
             response.content_length = None;
             return Ok(());

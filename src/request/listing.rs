@@ -1,6 +1,5 @@
 //! A folder's listing. mod_autoindex's part.
 
-use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
 use super::place::Place;
@@ -224,7 +223,7 @@ impl Request<'_> {
         }
         let length = found.stat.size.min(FRAME_BYTES_MAX);
         let span = Span { offset: 0, length };
-        let Ok(text) = content::read(found.fd.as_fd(), span, self.access) else {
+        let Ok(text) = content::read(&found, span, self.access) else {
             return Ok(Frame::Own);
         };
         Ok(match plain {
@@ -240,7 +239,7 @@ impl Request<'_> {
             return Ok(None);
         };
         let span = Span { offset: 0, length: opened.stat.size.min(bytes_max) };
-        Ok(content::read(opened.fd.as_fd(), span, self.access).ok())
+        Ok(content::read(&opened, span, self.access).ok())
     }
 }
 

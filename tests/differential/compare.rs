@@ -75,7 +75,7 @@ impl Normal {
         let (in_url, in_text) = (format!(":{port}"), format!("Port {port}"));
         let normal = |text: &str| {
             let text = text.replace(&in_url, ":PORT").replace(&in_text, "Port PORT");
-            if boundary.is_empty() { text } else { text.replace(&boundary, "BOUNDARY") }
+            if boundary.is_empty() { text } else { text.replace(&boundary, BOUNDARY) }
         };
         let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, value) in &answer.fields {
@@ -95,6 +95,8 @@ impl Normal {
         if let Ok(text) = std::str::from_utf8(&body) {
             let signature = format!("<address>{banner} Server at");
             body = normal(text).replace(&signature, "<address>SERVER Server at").into_bytes();
+        } else if !boundary.is_empty() {
+            body = replaced(&body, boundary.as_bytes());
         }
         if method != "HEAD" && !matches!(answer.status, 204 | 304) {
             let chunked = fields.remove("transfer-encoding").map(|coding| coding.join(", "));
@@ -105,6 +107,22 @@ impl Normal {
         let status = format!("{} {} {}", answer.version, answer.status, answer.reason);
         Normal { status, fields, body, body_bytes, date }
     }
+}
+
+/// What stands for the boundary between parts.
+const BOUNDARY: &str = "BOUNDARY";
+
+/// Parts that are no text, with [`BOUNDARY`] between them.
+fn replaced(body: &[u8], boundary: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len());
+    let mut rest = body;
+    while let Some(at) = memchr::memmem::find(rest, boundary) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(BOUNDARY.as_bytes());
+        rest = &rest[at + boundary.len()..];
+    }
+    out.extend_from_slice(rest);
+    out
 }
 
 /// What a compressed body holds; as it is, if it does not hold all of it.

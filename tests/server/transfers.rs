@@ -2,27 +2,57 @@
 
 use crate::on_every_mpm;
 use crate::support::client::head;
-use crate::support::noise;
+use crate::support::{Site, noise};
 
 /// More than a socket's buffers ever hold, so that sending has to wait.
 const LARGE: usize = 12_000_000;
 
+/// The ways in which a file gets from the page cache into the socket: folders for them, and what makes them so.
+const ROADS: [&str; 3] = ["sendfile", "mapped", "read"];
+const ROAD_LINES: &str = "<Location /sendfile>\nEnableSendfile On\nEnableMMAP Off\n</Location>\n\
+     <Location /mapped>\nEnableSendfile Off\nEnableMMAP On\n</Location>\n\
+     <Location /read>\nEnableSendfile Off\nEnableMMAP Off\n</Location>";
+
+fn on_every_road(site: Site, bytes: &[u8]) -> Site {
+    let place = |site: Site, road: &&str| site.file(&format!("{road}/large.bin"), bytes);
+    ROADS.iter().fold(site, place).conf(ROAD_LINES)
+}
+
 on_every_mpm!(
-    a_large_file_arrives_byte_for_byte,
-    |site| site.file("large.bin", noise(LARGE)),
+    a_file_arrives_byte_for_byte_on_every_road,
+    |site| on_every_road(site, &noise(LARGE)),
     |server| {
+        let whole = noise(LARGE);
         let mut client = server.client();
-        let answer = client.get("/large.bin");
-        assert!(answer.body == noise(LARGE));
-        assert!(client.get("/large.bin").body == answer.body, "and once more on the connection");
+        for road in ROADS {
+            assert!(client.get(&format!("/{road}/large.bin")).body == whole, "{road}");
+        }
     }
 );
 
 on_every_mpm!(
-    a_large_file_arrives_without_sendfile_and_mmap,
-    |site| site.file("large.bin", noise(LARGE)).conf("EnableSendfile Off\nEnableMMAP Off"),
+    parts_of_a_file_arrive_byte_for_byte_on_every_road,
+    |site| on_every_road(site, &noise(LARGE)),
     |server| {
-        assert!(server.get("/large.bin").body == noise(LARGE));
+        let whole = noise(LARGE);
+        let mut client = server.client();
+        // Long and short ones, forwards and backwards, the last byte and the first.
+        let wanted =
+            [7_000_000..11_999_999, 5..6, 100..70_000, 300_000..6_900_000, 70_100..70_200, 0..1];
+        let list: Vec<String> =
+            wanted.iter().map(|part| format!("{}-{}", part.start, part.end - 1)).collect();
+        let range = format!("Range: bytes={}", list.join(","));
+        for road in ROADS {
+            let answer = client.request("GET", &format!("/{road}/large.bin"), &[&range]);
+            assert_eq!(answer.status, 206);
+            assert!(
+                answer.parts() == wanted.clone().map(|part| (part.clone(), whole[part].to_vec()))
+            );
+            let one = "Range: bytes=123456-7890123";
+            let answer = client.request("GET", &format!("/{road}/large.bin"), &[one]);
+            assert_eq!(answer.field("content-range"), Some("bytes 123456-7890123/12000000"));
+            assert!(answer.body == whole[123_456..=7_890_123], "{road}");
+        }
     }
 );
 

@@ -5,6 +5,7 @@
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::ops::Range;
 
 use socket2::{Domain, Socket, Type};
 
@@ -38,6 +39,33 @@ impl Answer {
 
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The parts of a `multipart/byteranges`, in their order: where each lies in the whole, and its bytes. What breaks the
+    /// format (RFC 2046, section 5.1.1) fails the test.
+    #[track_caller]
+    pub(crate) fn parts(&self) -> Vec<(Range<usize>, Vec<u8>)> {
+        let kind = self.field("content-type").expect("a type");
+        let boundary = kind.strip_prefix("multipart/byteranges; boundary=").expect("several parts");
+        let delimiter = format!("\r\n--{boundary}");
+        let (mut parts, mut rest) = (Vec::new(), self.body.as_slice());
+        loop {
+            rest = rest.strip_prefix(delimiter.as_bytes()).expect("a boundary");
+            if rest == b"--\r\n" {
+                return parts;
+            }
+            let head_bytes = rest.windows(4).position(|it| it == b"\r\n\r\n").expect("a head") + 4;
+            let (head, after) = rest.split_at(head_bytes);
+            let head = std::str::from_utf8(head).unwrap().to_ascii_lowercase();
+            let range =
+                head.split("\r\n").find_map(|line| line.strip_prefix("content-range: bytes "));
+            let (range, _) = range.expect("a range").split_once('/').unwrap();
+            let (start, end) = range.split_once('-').unwrap();
+            let range = start.parse().unwrap()..end.parse::<usize>().unwrap() + 1;
+            let (bytes, after) = after.split_at(range.len());
+            parts.push((range, bytes.to_vec()));
+            rest = after;
+        }
     }
 
     /// Whether the server said that it closes the connection after this answer.

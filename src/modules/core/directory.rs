@@ -547,9 +547,10 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("On"),
         contexts: EVERYWHERE,
         overrides: Overrides::FILE_INFO,
-        docs: "Whether files go from the page cache to the socket by sendfile(2). On unless \
-               switched off, unlike in Apache. Switch it off for network file systems that cannot \
-               do it.",
+        docs: "Whether files beyond 64 KiB go from the page cache to the socket by sendfile(2), which costs least. On \
+               unless switched off, unlike in Apache. Switch it off for file systems where it misbehaves, and for files \
+               that somebody shortens in place instead of replacing them: what has gone into the socket may change until \
+               it has left.",
         apply: |settings, args| {
             settings.core.sendfile = Some(args.flag()?);
             Ok(())
@@ -561,8 +562,10 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("On"),
         contexts: EVERYWHERE,
         overrides: Overrides::FILE_INFO,
-        docs: "Whether files may be mapped into memory to send them, where sendfile(2) is not \
-               used.",
+        docs: "Whether files beyond 64 KiB are mapped into memory to send them, where sendfile(2) is switched off or \
+               does not work; Off reads them. A file that shrinks while it is sent harms nobody but who asked for it: the \
+               server never looks at what is mapped. Switch it off where mapping is slow or wrong, as on some network file \
+               systems.",
         apply: |settings, args| {
             settings.core.mmap = Some(args.flag()?);
             Ok(())
@@ -587,8 +590,8 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("200"),
         contexts: HOST_AND_SECTION,
         overrides: Overrides::NONE,
-        docs: "How many parts of a file one request may ask for; who asks for more gets all of it. With none, nobody \
-               gets a part, and Accept-Ranges says so.",
+        docs: "How many parts of a file one request may ask for, neighbours that overlap or touch counting as one; who \
+               asks for more gets all of it. With none, nobody gets a part, and Accept-Ranges says so.",
         apply: |settings, args| {
             settings.core.ranges.ranges =
                 Some(range_limit(args, RangeLimits::default().ranges_max)?);
@@ -601,7 +604,7 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("20"),
         contexts: HOST_AND_SECTION,
         overrides: Overrides::NONE,
-        docs: "How many of the parts may overlap others; who asks for more gets all of the file.",
+        docs: "How many parts may overlap or touch the one that they follow; who asks for more gets all of the file.",
         apply: |settings, args| {
             settings.core.ranges.overlaps =
                 Some(range_limit(args, RangeLimits::default().overlaps_max)?);
@@ -614,7 +617,8 @@ pub(super) const DIRECTIVES: &[Directive<DirSettings>] = &[
         default: Some("20"),
         contexts: HOST_AND_SECTION,
         overrides: Overrides::NONE,
-        docs: "How many of the parts may lie before the one that they follow; who asks for more gets all of the file.",
+        docs: "How many of the parts that overlap or touch the one that they follow may begin before it; who asks for more \
+               gets all of the file.",
         apply: |settings, args| {
             settings.core.ranges.reversals =
                 Some(range_limit(args, RangeLimits::default().reversals_max)?);
