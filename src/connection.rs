@@ -120,7 +120,7 @@ struct Awaited {
 struct Answering {
     job: JobHandle<Response>,
     head: Arc<[u8]>,
-    received: log::Moment,
+    received: log::Arrival,
 }
 
 /// A request's body, on its way to nowhere.
@@ -361,7 +361,7 @@ impl WebConnection {
                     let raw = &input[used..used + length];
                     used += length;
                     self.describe(&head, turn);
-                    let now = log::Moment::now();
+                    let now = log::Arrival::now();
                     let local = turn.local();
                     let (caches, access) = (&mut local.caches, local.access);
                     match request::respond(&self.server, &self.client, &head, now, caches, access) {
@@ -472,7 +472,7 @@ impl WebConnection {
     fn answer_by_job(
         &self,
         raw: &[u8],
-        received: log::Moment,
+        received: log::Arrival,
         verdict: Option<Verdict>,
         turn: &mut Turn<'_, ThreadState>,
     ) -> Box<Answering> {
@@ -670,7 +670,7 @@ fn respond_in_job(
     client: &Client,
     head: &[u8],
     limits: &HeadLimits,
-    received: log::Moment,
+    received: log::Arrival,
     verdict: Option<Verdict>,
 ) -> Response {
     let Parse::Complete { head, .. } = head::parse(head, limits) else {

@@ -55,7 +55,7 @@ use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::target::Target;
 use crate::log::error::Entry;
-use crate::log::{Level, Logs, Moment, Quoted};
+use crate::log::{Arrival, Level, Logs, Moment, Quoted};
 use crate::modules::client_limits::{self, Verdict};
 use crate::modules::core::{AcceptPathInfo, Tokens};
 use crate::modules::{
@@ -187,11 +187,11 @@ pub fn respond(
     server: &Server,
     client: &Client,
     head: &Head<'_>,
-    now: Moment,
+    arrival: impl Into<Arrival>,
     caches: &mut Caches,
     access: Access,
 ) -> Outcome {
-    Request::new(server, client, head, now, caches, access).outcome()
+    Request::new(server, client, head, arrival.into(), caches, access).outcome()
 }
 
 /// Answers in a job what [`respond`] could not without waiting; `verdict` is what came of that.
@@ -199,11 +199,11 @@ pub fn respond_in_job(
     server: &Server,
     client: &Client,
     head: &Head<'_>,
-    now: Moment,
+    arrival: Arrival,
     verdict: Option<Verdict>,
 ) -> Response {
     let mut caches = Caches::default();
-    let mut request = Request::new(server, client, head, now, &mut caches, Access::MayBlock);
+    let mut request = Request::new(server, client, head, arrival, &mut caches, Access::MayBlock);
     request.verdict = verdict;
     match request.outcome() {
         Outcome::Ready(response) => response,
@@ -220,7 +220,7 @@ pub fn explain(
     trace: &Trace,
 ) -> Response {
     let mut caches = Caches::default();
-    let mut request = Request::new(server, client, head, now, &mut caches, Access::MayBlock);
+    let mut request = Request::new(server, client, head, now.into(), &mut caches, Access::MayBlock);
     request.listener = Some(trace);
     match request.outcome() {
         Outcome::Ready(response) => response,
@@ -257,6 +257,7 @@ pub(crate) struct Request<'r> {
     pub(crate) client: Client,
     pub(crate) head: &'r Head<'r>,
     pub(crate) now: Moment,
+    pub(crate) arrival: Arrival,
     pub(crate) access: Access,
     pub(crate) caches: &'r mut Caches,
     host: HostIndex,
@@ -317,7 +318,7 @@ impl<'r> Request<'r> {
         server: &'r Server,
         client: &'r Client,
         head: &'r Head<'r>,
-        now: Moment,
+        arrival: Arrival,
         caches: &'r mut Caches,
         access: Access,
     ) -> Request<'r> {
@@ -331,7 +332,8 @@ impl<'r> Request<'r> {
             server,
             client: *client,
             head,
-            now,
+            now: arrival.wall,
+            arrival,
             access,
             caches,
             host,

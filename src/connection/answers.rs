@@ -35,7 +35,7 @@ pub(super) struct Asked<'r> {
     pub(super) line: &'r [u8],
     /// The whole head as it came.
     pub(super) raw: &'r [u8],
-    pub(super) received: log::Moment,
+    pub(super) received: log::Arrival,
     /// Another request came with it.
     pub(super) followed: bool,
 }
@@ -43,7 +43,7 @@ pub(super) struct Asked<'r> {
 impl<'r> Asked<'r> {
     /// Something that is no request.
     pub(super) fn nothing(line: &'r [u8]) -> Self {
-        Self { head: None, line, raw: line, received: log::Moment::now(), followed: false }
+        Self { head: None, line, raw: line, received: log::Arrival::now(), followed: false }
     }
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Answers {
 /// A response on its way, and a copy of its request's head, for the log.
 pub(super) struct Unlogged {
     head: Arc<[u8]>,
-    received: log::Moment,
+    received: log::Arrival,
     response: Response,
     fate: Fate,
     /// The body travels in chunks.
@@ -132,7 +132,7 @@ impl WebConnection {
         let leaves = turn.draining() || self.last;
         let may_keep = asked.followed && self.kept_leaving < KEPT_LEAVING_MAX;
         let mut fate = self.fate(asked.head, &response, leaves && !may_keep);
-        let secs = asked.received.secs;
+        let secs = asked.received.wall.secs;
         let head = asked.head;
         if self.write_head(&mut answers.bytes, head, &response, fate, secs, turn.local()).is_err() {
             self.server.logs.error(response.host).at(log::Level::Error, "http").say(format_args!(
@@ -212,7 +212,7 @@ impl WebConnection {
         turn: &mut Turn<'_, ThreadState>,
     ) {
         let head = asked.head;
-        let duration = log::Moment::now().since(asked.received);
+        let duration = asked.received.age();
         turn.slot().count_time(duration, self.served.requests, self.served.bytes);
         let host = &self.server.config.hosts[response.host];
         let no_fields = &NoFields;
@@ -226,7 +226,7 @@ impl WebConnection {
             client: response.client.address,
             peer: response.client.peer(),
             local: self.client.local,
-            received: asked.received,
+            received: asked.received.wall,
             duration,
             request_line: asked.line,
             method: head.map_or(words.method, |head| head.method().as_str().as_bytes()),

@@ -18,7 +18,7 @@ pub mod logs;
 
 pub use crate::modules::core::{Level, LogLevels};
 pub use access::{Format, Record};
-pub use clock::{LogClock, Moment};
+pub use clock::{Arrival, LogClock, Moment};
 pub use error::{ErrorLog, Quoted};
 pub use file::{LogBatch, LogFile, LogId, LogNews};
 pub use logs::Logs;

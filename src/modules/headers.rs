@@ -23,7 +23,6 @@ use crate::config::DirSettings;
 use crate::expr::{Condition, Groups, Text};
 use crate::http::field::is_token;
 use crate::http::status::Status;
-use crate::log::Moment;
 use crate::regex::{Case, Regex};
 use crate::request::{Known, Request, Stop};
 use crate::response::{Fields, Response};
@@ -360,7 +359,7 @@ impl Piece {
                 value.extend_from_slice(format!("t={micros}").as_bytes());
             }
             Piece::Duration => {
-                let micros = Moment::now().since(request.now).as_micros();
+                let micros = request.arrival.age().as_micros();
                 value.extend_from_slice(format!("D={micros}").as_bytes());
             }
             Piece::Load => {

@@ -106,7 +106,7 @@ impl<'r> Request<'r> {
     /// The same request, which only asks.
     fn inquiry<'q>(&'q self, caches: &'q mut Caches) -> Request<'q> {
         let mut inquiry =
-            Request::new(self.server, &self.client, self.head, self.now, caches, self.access);
+            Request::new(self.server, &self.client, self.head, self.arrival, caches, self.access);
         inquiry.is_inquiry = true;
         inquiry
     }
