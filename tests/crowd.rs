@@ -1,0 +1,110 @@
+//! # Crowds: ten thousand slow clients, and clients who want the server's memory
+//!
+//! They are so many that descriptors become scarce, so they have a test program of their own, and each test the whole
+//! of it: one after the other.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by failing")]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::sync::Mutex;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::Pid;
+
+use support::client::{Client, head};
+use support::command::run;
+use support::processes::status;
+use support::{Server, Site, noise, skipped, wait_until};
+
+/// One crowd at a time.
+static PLACE: Mutex<()> = Mutex::new(());
+
+/// One loop for all of them.
+const ONE_LOOP: &str = "StartServers 1\nServerLimit 1\nThreadsPerChild 4\nMinSpareThreads 1\nMaxSpareThreads 4\n\
+     MaxRequestWorkers 4\nAsyncRequestWorkerFactor 3000";
+/// Nobody is given up while the test lasts.
+const PATIENT: &str =
+    "Timeout 3000\nRequestReadTimeout header=0 body=0\nMinSendRate 0\nMaxKeepAliveRequests 0";
+
+/// Each kind of slow client.
+const CROWD: usize = 5_000;
+/// Descriptors that the test has, one for each client, and then the server: one for each, and one for each file.
+const DESCRIPTORS: u64 = 16_000;
+/// What a slow client may cost in memory of the child's own: its connection, half of a short request or what is left of
+/// an answer, and the loop's notes about it.
+const BYTES_PER_CLIENT_MAX: u64 = 2_048;
+
+/// Lets this process, and the servers that it starts, have so many descriptors.
+fn may_have(descriptors: u64) -> bool {
+    let (_soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    hard >= descriptors && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok()
+}
+
+/// A number of `herdgate top --json`: the first one of that name.
+fn number(server: &Server, key: &str) -> u64 {
+    let conf = server.path("httpd.conf");
+    let json = run(["top", "-i", "0", "--json", "-f", conf.to_str().unwrap()]).stdout;
+    let (_, rest) = json.split_once(&format!("\"{key}\":")).unwrap_or_else(|| panic!("{json}"));
+    rest[..rest.find([',', '}']).unwrap()].parse().unwrap_or_else(|_| panic!("{key} in {json}"))
+}
+
+/// Anonymous memory of a process, in bytes.
+fn anonymous(pid: Pid) -> u64 {
+    let kib: u64 = status(pid, "RssAnon").split_whitespace().next().unwrap().parse().unwrap();
+    kib * 1024
+}
+
+#[test]
+fn ten_thousand_slow_clients_hold_no_worker_and_delay_nobody() {
+    let _place = PLACE.lock();
+    if !may_have(DESCRIPTORS) {
+        return skipped("fewer than 16,000 descriptors for a process (ulimit -Hn)");
+    }
+    let large = noise(600_000);
+    let site = Site::new("event").sizes(ONE_LOOP).file("large.bin", &large).conf(PATIENT);
+    // Small buffers: what this is about is the server's memory, not the kernel's.
+    let server = site.conf("SendBufferSize 32768\nListenBacklog 4096").start();
+    let child = server.children()[0];
+    let mut quick: Vec<Client> = (0..20).map(|_| server.client()).collect();
+    quick.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 200));
+    let before = anonymous(child);
+
+    let (start, rest) = ("GET / HTTP/1.1\r\nHost: localhost\r\nX-Sl", "ow: very\r\n\r\n");
+    let mut askers: Vec<Client> = (0..CROWD).map(|_| server.client()).collect();
+    askers.iter_mut().for_each(|client| client.send(start));
+    let mut readers: Vec<Client> = (0..CROWD)
+        .map(|_| {
+            let mut client = server.client();
+            client.send(head("GET", "/large.bin", &[]));
+            client
+        })
+        .collect();
+    readers.iter_mut().for_each(|client| assert_eq!(client.receive_head().unwrap().status, 200));
+    let crowd = CROWD as u64;
+    wait_until("all are there, and wait", || {
+        number(&server, "request") == crowd && number(&server, "response") == crowd
+    });
+
+    // No thread is held by any of them, and nobody else notices.
+    assert_eq!((number(&server, "busy"), number(&server, "jobs")), (0, 0));
+    for _ in 0..90 {
+        quick.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 200));
+    }
+    for _ in 0..200 {
+        assert_eq!(server.get("/").status, 200);
+    }
+    assert_eq!((number(&server, "request"), number(&server, "response")), (crowd, crowd));
+    let each = anonymous(child).saturating_sub(before) / (2 * crowd);
+    println!("{each} bytes for each slow client");
+    assert!(each <= BYTES_PER_CLIENT_MAX, "{each} bytes for each slow client");
+
+    // And they are served as soon as they let themselves be served.
+    askers.iter_mut().for_each(|client| client.send(rest));
+    askers.iter_mut().for_each(|client| assert_eq!(client.receive("GET").status, 200));
+    for client in readers.iter_mut().take(20) {
+        assert!(client.bytes(large.len()) == large);
+    }
+    assert_eq!(server.children(), [child]);
+}
