@@ -115,6 +115,12 @@ impl Service for WebService {
                     .because(error)
                     .say(format_args!("AH02180: accept failed: connections wait"));
             }
+            ChildNotice::FewDescriptors => {
+                log.at(Level::Error, "core").say(format_args!(
+                    "the last descriptors are kept for files and logs: idle connections are asked to go, and new ones wait \
+                     (ulimit -n)"
+                ));
+            }
             ChildNotice::GateHolderDied => {
                 log.at(Level::Warn, "mpm")
                     .say(format_args!("the accept mutex was held by a dead process: taken over"));

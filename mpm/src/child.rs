@@ -1,7 +1,7 @@
 //! A child process: what it has, how it learns that it should finish, and how it ends.
 
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::{self, Thread};
@@ -126,17 +126,17 @@ impl<S: Service> Child<'_, S> {
 
     /// No descriptor, or no memory, for a connection that waits: says so, and leaves the gate to others for a moment.
     pub(crate) fn wait_out_shortage(&self, error: &io::Error) {
-        self.say_shortage(error);
+        self.say_shortage(Some(error));
         self.orders.sleep(SHORTAGE_PAUSE);
     }
 
-    /// Says so, unless it was said a moment ago.
-    pub(crate) fn say_shortage(&self, error: &io::Error) {
+    /// Says what is short, or that only the reserve of descriptors is left, unless that was said a moment ago.
+    pub(crate) fn say_shortage(&self, error: Option<&io::Error>) {
         let now = Moment::now();
         let mut said = lock(&self.shortage_said);
         if said.is_none_or(|last| now.since(last) >= SHORTAGE_SAID_EVERY) {
             *said = Some(now);
-            self.service.notice(ChildNotice::Shortage(error));
+            self.service.notice(error.map_or(ChildNotice::FewDescriptors, ChildNotice::Shortage));
         }
     }
 
@@ -208,6 +208,11 @@ impl Orders {
     /// The child has decided to finish: wakes all its threads that wait.
     pub(crate) fn finish_by_ourselves(&self) {
         let _ = self.own.signal(); // A full counter has woken them already.
+    }
+
+    /// One of them.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pipe.as_fd()
     }
 
     /// What to wait for, beside everything else.

@@ -42,6 +42,7 @@ use herdgate_sys as sys;
 use mio::{Events, Poll};
 
 use crate::child::{Child, Exit, WorkerSeat};
+use crate::descriptors::Reserve;
 use crate::job::{JobQueue, Work};
 use crate::scoreboard::{State, add};
 use crate::turn::Watches;
@@ -105,6 +106,7 @@ struct EventLoop<'scope, 'env, S: Service> {
     /// Turns on end in which no listener had less than was taken from it.
     full_turns: u32,
     next_shedding: Moment,
+    reserve: Reserve,
     /// Connections that the accept thread has brought.
     arrived: u64,
     /// It may still bring some.
@@ -142,6 +144,7 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
             accepting: Accepting::Full,
             full_turns: 0,
             next_shedding: now,
+            reserve: Reserve::of_this_process(),
             arrived: 0,
             accept_thread_runs: false,
             accept_thread_failed: false,

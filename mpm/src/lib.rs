@@ -42,6 +42,7 @@ pub mod worker;
 mod admission;
 mod child;
 mod demand;
+mod descriptors;
 mod drive;
 mod job;
 mod memory;

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::client::{Client, head};
 use crate::support::command::herdgate;
 use crate::support::processes::{clients_of, status};
-use crate::support::{MODELS, Server, Site, skipped, wait_until};
+use crate::support::{MODELS, Server, Site, noise, skipped, wait_until};
 use crate::{Limit, can, lift_limit, limit, may_trace};
 
 /// From now on the process can open nothing, not even one descriptor.
@@ -108,6 +109,40 @@ fn idle_connections_go_when_descriptors_are_short() {
         }
         assert!(idle.iter_mut().any(Client::was_closed), "{gate}");
     }
+}
+
+#[test]
+fn the_last_descriptors_are_kept_for_files() {
+    if !can("prlimit", &[]) {
+        return skipped("no prlimit");
+    }
+    let server = one_child("event", "AsyncRequestWorkerFactor 20");
+    std::fs::write(server.document("large.bin"), noise(3_000_000)).unwrap();
+    // The next child has what its parent has now.
+    limit(server.pid(), Limit::Descriptors, 100);
+    let former = server.children()[0];
+    kill(former, Signal::SIGKILL).unwrap();
+    wait_until("another child", || server.children().first().is_some_and(|it| *it != former));
+    // These have begun to ask for a file, and take a descriptor more when they have asked.
+    let request = head("GET", "/large.bin", &[]);
+    let (begun, rest) = request.split_at(8);
+    let mut asking: Vec<Client> = (0..4).map(|_| server.client()).collect();
+    asking.iter_mut().for_each(|client| client.send(begun));
+    let mut idle = Vec::new();
+    while !server.error_log().contains("the last descriptors are kept for files and logs") {
+        let mut client = server.client();
+        assert_eq!(client.get("/nothing").status, 404);
+        idle.push(client);
+        assert!(idle.len() < 100, "{}", server.error_log());
+    }
+    for client in &mut asking {
+        client.send(rest);
+        assert_eq!(client.receive_head().unwrap().status, 200);
+    }
+    // And idle ones make room for who waits.
+    assert_eq!(server.get("/nothing").status, 404);
+    assert!(idle.iter_mut().any(Client::was_closed));
+    assert!(!server.error_log().contains("Too many open files"), "{}", server.error_log());
 }
 
 #[test]

@@ -154,6 +154,20 @@ on_every_mpm!(
     }
 );
 
+on_every_mpm!(a_client_that_sends_on_long_after_the_answer_receives_it_whole, |server| {
+    let mut client = server.client();
+    // The answer does not wait for the body, and says that the connection ends. All of the body is sent nevertheless,
+    // to a server that has said its last word, and only then somebody looks for the answer.
+    client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8000000\r\n\r\n");
+    for _ in 0..80 {
+        client.send(noise(100_000));
+    }
+    let answer = client.receive("POST");
+    assert_eq!((answer.status, answer.closes()), (200, true));
+    assert_eq!(answer.text(), "<h1>It works!</h1>\n");
+    client.expect_end();
+});
+
 on_every_mpm!(a_lingering_connection_ends_when_the_client_closes, |server| {
     let mut client = server.client();
     client.send("BAD\r\n\r\n");

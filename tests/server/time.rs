@@ -1,12 +1,12 @@
 //! Clients that take too long, or leave: what ends, and what it is counted as.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 
 use crate::on_every_mpm;
 use crate::support::client::{Client, head};
 use crate::support::command::run;
-use crate::support::{Server, Site, noise, wait_for};
+use crate::support::{Server, Site, noise, wait_for, wait_until};
 
 /// More than a socket's buffers ever hold, so that sending has to wait.
 const LARGE: usize = 12_000_000;
@@ -108,6 +108,49 @@ on_every_mpm!(
         assert!(client.rest().len() < LARGE);
         let all = [("request_aborted", 2), ("response_aborted", 1), ("response_failed", 1)];
         expect_ended(&server, &all);
+    }
+);
+
+/// The same children all the time, so that their descriptors can be counted.
+fn steady(site: Site) -> Site {
+    let sizes = match site.model() {
+        "prefork" => {
+            "StartServers 8\nMinSpareServers 1\nMaxSpareServers 8\nServerLimit 8\nMaxRequestWorkers 8"
+        }
+        _ => {
+            "StartServers 1\nServerLimit 1\nThreadsPerChild 8\nMinSpareThreads 1\nMaxSpareThreads 8\n\
+             MaxRequestWorkers 8"
+        }
+    };
+    site.sizes(sizes)
+}
+
+/// Connections that somebody holds.
+fn connections(server: &Server) -> u64 {
+    let conf = server.path("httpd.conf");
+    let json = run(["top", "-i", "0", "--json", "-f", conf.to_str().unwrap()]).stdout;
+    let (_, rest) = json.split_once("\"connections_open\":").unwrap_or_else(|| panic!("{json}"));
+    rest[..rest.find(',').unwrap()].parse().unwrap()
+}
+
+/// Open descriptors of all children.
+fn descriptors(server: &Server) -> usize {
+    let of = |pid| fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+    server.children().into_iter().map(of).sum()
+}
+
+on_every_mpm!(
+    a_reset_in_the_middle_of_an_answer_frees_all_that_it_held,
+    |site| steady(large(site)),
+    |server| {
+        assert_eq!(server.get("/").status, 200);
+        wait_until("it has nobody", || connections(&server) == 0);
+        let before = descriptors(&server);
+        let clients: Vec<Client> = (0..4).map(|_| ask_and_stop_reading(&server)).collect();
+        assert!(descriptors(&server) >= before + 8, "a socket and a file for each");
+        clients.into_iter().for_each(Client::reset);
+        expect_ended(&server, &[("response_aborted", 4)]);
+        wait_until("all is free", || descriptors(&server) == before && connections(&server) == 0);
     }
 );
 

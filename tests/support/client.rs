@@ -6,6 +6,7 @@
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::ops::Range;
+use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
@@ -131,6 +132,18 @@ impl Client {
         self.stream.get_mut().write_all(bytes.as_ref())
     }
 
+    /// Sends what the kernel takes now, without waiting for more room: 0 if there is none.
+    pub(crate) fn try_send_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let stream = self.stream.get_mut();
+        stream.set_nonblocking(true)?;
+        let sent = stream.write(bytes);
+        stream.set_nonblocking(false)?;
+        match sent {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            sent => sent,
+        }
+    }
+
     /// Closes this direction only: the server sees the end of the requests and may still answer.
     pub(crate) fn finish_sending(&mut self) {
         self.stream.get_mut().shutdown(Shutdown::Write).unwrap();
@@ -220,6 +233,11 @@ impl Client {
         let mut rest = Vec::new();
         self.stream.read_to_end(&mut rest)?;
         Ok(rest)
+    }
+
+    /// Leaves by a reset, as a process that crashed or a machine that has forgotten does.
+    pub(crate) fn reset(self) {
+        socket2::SockRef::from(self.stream.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     /// Waits for the end of the connection, and fails if anything comes before it.

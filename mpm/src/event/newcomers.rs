@@ -5,6 +5,8 @@
 //!   mutex, counted         accept thread ──▶ mailbox ──────────────────────────┴▶ welcome ─▶ advance
 //!                          the door: Yes · Full · ShortUntil · Over
 //! ```
+//!
+//! - The door closes before the last descriptors are taken: files and logs need them.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -60,7 +62,9 @@ impl<S: Service> EventLoop<'_, '_, S> {
         for number in 0..max {
             match admission::accept(self.child, id) {
                 Some(Admitted::Connection(new)) => self.welcome(new, now),
-                Some(Admitted::Shortage(error)) => return self.pause_for_shortage(&error, now),
+                Some(Admitted::Shortage(error)) => {
+                    return self.pause_for_shortage(Some(&error), now);
+                }
                 Some(Admitted::Finish) | None => {
                     self.full_turns = 0;
                     if number == 0 {
@@ -69,7 +73,8 @@ impl<S: Service> EventLoop<'_, '_, S> {
                     return;
                 }
             }
-            if self.child.has_served_enough() || self.room() == 0 {
+            let is_short = matches!(self.accepting, Accepting::ShortUntil(_));
+            if self.child.has_served_enough() || self.room() == 0 || is_short {
                 return;
             }
         }
@@ -79,6 +84,7 @@ impl<S: Service> EventLoop<'_, '_, S> {
     /// Lets a connection begin: its first bytes may have come with it. The kernel hears of it when it must wait.
     pub(super) fn welcome(&mut self, new: NewConnection, now: Moment) {
         self.seat.slot.count_connection();
+        let takes_of_reserve = self.reserve.has(new.socket.as_fd());
         let service = self.seat.service;
         let connect = || service.connect(new.socket, new.peer, new.listener);
         let Ok(connection) = catch_unwind(AssertUnwindSafe(connect)) else {
@@ -88,6 +94,8 @@ impl<S: Service> EventLoop<'_, '_, S> {
         self.advance(key, Why::Accepted, now);
         if self.draining {
             self.advance(key, Why::Drain, now);
+        } else if takes_of_reserve {
+            self.pause_for_shortage(None, now);
         }
     }
 
@@ -105,6 +113,9 @@ impl<S: Service> EventLoop<'_, '_, S> {
         let wanted = match self.accepting {
             Accepting::Over => return,
             Accepting::ShortUntil(until) if now < until => return,
+            Accepting::ShortUntil(_) if self.reserve.is_next(self.child.orders.as_fd()) => {
+                return self.pause_for_shortage(None, now);
+            }
             Accepting::ShortUntil(_) | Accepting::Full | Accepting::Yes => {
                 if self.room() > 0 {
                     Accepting::Yes
@@ -138,7 +149,7 @@ impl<S: Service> EventLoop<'_, '_, S> {
         if !self.child.settings.gate.keeps_waiting()
             && let Err(error) = self.register_listeners(is)
         {
-            self.child.say_shortage(&error);
+            self.child.say_shortage(Some(&error));
             self.accepting = Accepting::ShortUntil(now + SHORTAGE_PAUSE);
         }
     }
@@ -166,9 +177,12 @@ impl<S: Service> EventLoop<'_, '_, S> {
         Ok(())
     }
 
-    fn pause_for_shortage(&mut self, error: &io::Error, now: Moment) {
+    /// Descriptors or memory are short, or but the reserve of descriptors is left.
+    fn pause_for_shortage(&mut self, error: Option<&io::Error>, now: Moment) {
         self.child.say_shortage(error);
         self.shed_idle(now);
-        self.set_accepting(Accepting::ShortUntil(now + SHORTAGE_PAUSE), now);
+        if self.accepting != Accepting::Over {
+            self.set_accepting(Accepting::ShortUntil(now + SHORTAGE_PAUSE), now);
+        }
     }
 }

@@ -110,6 +110,8 @@ pub enum Notice<'a> {
 pub enum ChildNotice<'a> {
     /// No descriptor or no memory for a new connection, which stays in the kernel's queue meanwhile.
     Shortage(&'a io::Error),
+    /// Only the reserve of descriptors is left, for files and logs: new connections stay in the kernel's queue meanwhile.
+    FewDescriptors,
     /// The accept mutex was found held by a dead process, and taken over.
     GateHolderDied,
     /// Something that the child cannot do without has failed: it ends, and another one takes its place.
