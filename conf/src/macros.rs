@@ -11,6 +11,7 @@
 //!
 //! - A use is a source like an included file: what is wrong in it is shown with its line, as it came out, and
 //!   with the place of the `Use`.
+//! - A section may begin in a macro and end outside of it, or the other way round; that is legal, and there is a warning.
 //! - What was put in for a parameter is not searched for parameters again.
 //! - A macro cannot use itself, so that reading always ends.
 
@@ -107,6 +108,13 @@ impl Reader<'_> {
         if content.lines.is_empty() {
             self.warning(place, format!("macro '{}' has no lines", content.name));
         }
+        let open = nesting(&content.lines);
+        if open != 0 {
+            let name = &content.name;
+            let message = format!("bad cumulated nesting ({open:+}) in macro '{name}'");
+            let help = "a section that begins in a macro should end there";
+            self.report(Diagnostic::warning(place, message).help(help));
+        }
         for (parameter, word) in content.parameters.iter().zip(&opener.words[1..]) {
             if !content.lines.iter().any(|line| line.contains(parameter)) {
                 let name = &content.name;
@@ -183,7 +191,7 @@ impl Reader<'_> {
             location.line, location.file
         );
         self.macros.in_use.push(key);
-        self.read_bytes(&source, text.as_bytes(), Some(line.name.span));
+        self.read_lines(&source, text.as_bytes(), Some(line.name.span));
         self.macros.in_use.pop();
     }
 }
@@ -242,6 +250,16 @@ fn check_parameters(name: &str, parameters: &[&Word]) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+/// How many sections lines open and do not close; less than none: which they close and have not opened.
+fn nesting(lines: &[String]) -> i32 {
+    let change = |line: &String| match line.trim_start() {
+        line if line.starts_with("</") => -1,
+        line if line.starts_with('<') => 1,
+        _ => 0,
+    };
+    lines.iter().map(change).sum()
 }
 
 /// Appends `line` with every parameter replaced: the leftmost first, of several there the longest.

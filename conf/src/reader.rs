@@ -10,7 +10,7 @@
 //!   shows every mistake.
 //! - The body of a condition that holds becomes part of what surrounds it; one that does not hold is
 //!   passed over, only its sections are matched.
-//! - A section begins and ends in the same source.
+//! - A section begins and ends in the same file. What a macro comes to is part of the file that uses it.
 //! - Depth and number of sections and files are bounded, whatever the input.
 
 use std::ops::Range;
@@ -111,6 +111,8 @@ pub(crate) struct Reader<'h> {
     pub(crate) reading: Reading,
     /// Sections that are open now, the innermost last.
     open: Vec<Open>,
+    /// How many of them were open before the file began that is being read: these it cannot close.
+    outer_sections: usize,
     /// Files that are being read now, the innermost last.
     pub(crate) files: Vec<PathBuf>,
     /// Modules that a `LoadModule` of this reading has loaded.
@@ -154,6 +156,7 @@ impl<'h> Reader<'h> {
             dialect,
             reading,
             open: Vec::new(),
+            outer_sections: 0,
             files: Vec::new(),
             loaded: Vec::new(),
             macros: Macros::default(),
@@ -169,18 +172,30 @@ impl<'h> Reader<'h> {
 
     /// Reads one text from its first line to its last, and closes what it left open.
     pub(crate) fn read_bytes(&mut self, name: &str, content: &[u8], from: Option<Span>) {
+        let outer_sections = std::mem::replace(&mut self.outer_sections, self.open.len());
+        self.read_lines(name, content, from);
+        while self.open.len() > self.outer_sections {
+            if !self.stopped {
+                self.report_unclosed();
+            }
+            self.close_innermost();
+        }
+        self.outer_sections = outer_sections;
+    }
+
+    /// Reads one text from its first line to its last, as if it stood in the file that is being read.
+    pub(crate) fn read_lines(&mut self, name: &str, content: &[u8], from: Option<Span>) {
         let text = String::from_utf8_lossy(content);
         let lossy = matches!(text, std::borrow::Cow::Owned(_));
         let source = self.reading.sources.add(name, text, from);
         let text = self.reading.sources.shared_text(source);
-        let outer_sections = self.open.len();
         let mut lines = Lines::new(source, &text, self.line_bytes_max());
         while !self.stopped {
             match lines.next() {
-                Next::Line(line) => self.line(line, lossy, outer_sections),
+                Next::Line(line) => self.line(line, lossy),
                 Next::CutByNul(line, nul) => {
                     self.warning(nul, "a NUL byte ends this line");
-                    self.line(line, lossy, outer_sections);
+                    self.line(line, lossy);
                 }
                 Next::TooLong(span) => self.line_too_long(span),
                 Next::End => break,
@@ -189,22 +204,16 @@ impl<'h> Reader<'h> {
         if let Some(recording) = self.recording.take() {
             self.error(recording.span(), "<Macro> was not closed");
         }
-        while self.open.len() > outer_sections {
-            if !self.stopped {
-                self.report_unclosed();
-            }
-            self.close_innermost();
-        }
     }
 
-    fn line(&mut self, line: Logical, lossy: bool, outer_sections: usize) {
+    fn line(&mut self, line: Logical, lossy: bool) {
         if self.recording.is_some() {
             return self.record(&line.text);
         }
         if self.is_skipping() {
             // Not expanded, as in Apache: what does not count need not be defined.
             if line.text.starts_with('<') {
-                self.tag(&line, outer_sections);
+                self.tag(&line);
             }
             return;
         }
@@ -214,7 +223,7 @@ impl<'h> Reader<'h> {
             self.warning(span, "this is not UTF-8, or the replacement character itself");
         }
         if line.text.starts_with('<') {
-            self.tag(&line, outer_sections);
+            self.tag(&line);
         } else if !line.text.is_empty() {
             self.directive(&line);
         }
@@ -246,7 +255,7 @@ impl<'h> Reader<'h> {
     }
 
     /// `<Name …>` or `</Name>`.
-    fn tag(&mut self, line: &Logical, outer_sections: usize) {
+    fn tag(&mut self, line: &Logical) {
         let text = &line.text;
         let word_end = text.find(is_space).unwrap_or(text.len());
         let closing = text.starts_with("</");
@@ -258,7 +267,7 @@ impl<'h> Reader<'h> {
             self.error(whole, "a section needs a name");
         } else if closing {
             self.check_tail(line, name_end, word_end, word_end);
-            self.close(name, whole, outer_sections);
+            self.close(name, whole);
         } else {
             let (arguments, tail) = section_arguments(text, name_end, word_end);
             self.check_tail(line, name_end, word_end.max(arguments.end), tail);
@@ -309,9 +318,10 @@ impl<'h> Reader<'h> {
         self.open.push(Open { line, body });
     }
 
-    /// Matches `</Name>` with what is open in this source. If it is open further out, the sections
+    /// Matches `</Name>` with what is open in this file. If it is open further out, the sections
     /// between lack their ends; if it is not open at all, the tag itself is too much.
-    fn close(&mut self, name: &str, span: Span, outer_sections: usize) {
+    fn close(&mut self, name: &str, span: Span) {
+        let outer_sections = self.outer_sections;
         let own = &self.open[outer_sections..];
         let Some(innermost) = own.last() else {
             self.error(span, format!("</{name}> without matching <{name}> section"));

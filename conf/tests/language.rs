@@ -531,9 +531,22 @@ fn mistakes_about_macros() {
     check_wrong(
         "<Macro M>\n<A>\n</Macro>\n<A>\nUse M\n</A>",
         "A(){A(){}}",
-        &[
-            "macro 'm' (defined on line 1 of \"/srv/httpd.conf\") used on line 5 of \"/srv/httpd.conf\":1:1: \
-         <A> was not closed",
-        ],
+        &["1:8: warning: bad cumulated nesting (+1) in macro 'm'", "4:1: <A> was not closed"],
     );
+}
+
+/// As Apache, to which a macro is text.
+#[test]
+fn sections_may_begin_in_a_macro_and_end_outside() {
+    check_wrong(
+        "<Macro M>\n<A>\nX\n</Macro>\nUse M\nY\n</A>\nZ",
+        "A(){X() Y()} Z()",
+        &["1:8: warning: bad cumulated nesting (+1) in macro 'm'"],
+    );
+    check_wrong(
+        "<Macro M>\nX\n</A>\n</Macro>\n<A>\nUse M\nY",
+        "A(){X()} Y()",
+        &["1:8: warning: bad cumulated nesting (-1) in macro 'm'"],
+    );
+    check("<Macro M>\n</A>\n<B>\n</Macro>\n<A>\nUse M\nX\n</B>", "A(){} B(){X()}");
 }
