@@ -59,7 +59,7 @@ macro_rules! compare_cases {
 
 compare_cases! {
     access, aliases, auth, compression, conditionals, errors, expires, expressions, files, folders,
-    headers, homes, hosts, htaccess, listings, methods, moved, negotiation, practice, protocol,
+    headers, homes, hosts, htaccess, listings, methods, moved, names, negotiation, practice, protocol,
     ranges, redirects, remote, rewriting, rules, rules_of_folders, sections, types, urls,
     variables,
 }
