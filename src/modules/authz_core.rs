@@ -584,7 +584,8 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
     },
 ];
 
-const PROVIDERS: &[&str] = &[
+/// What Require may name.
+pub(super) const PROVIDERS: &[&str] = &[
     "all",
     "env",
     "expr",
@@ -596,7 +597,6 @@ const PROVIDERS: &[&str] = &[
     "ip",
     "local",
     "method",
-    "not",
     "user",
     "valid-user",
 ];
@@ -674,7 +674,7 @@ fn rule(args: &mut Args<'_>, providers: &Providers) -> Result<Rule, Problem> {
         other => {
             args.rest();
             let problem = Problem::at(word, format!("Unknown Authz provider: {other}"));
-            Err(match nearest(other, PROVIDERS.iter().copied()) {
+            Err(match nearest(other, PROVIDERS.iter().copied().chain(["not"])) {
                 Some(known) => problem.help(format!("did you mean {known}?")),
                 None => problem,
             })

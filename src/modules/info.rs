@@ -2,18 +2,19 @@
 //!
 //! ```text
 //! SetHandler server-info ──▶ ?server   versions, limits, folders        ?list       the modules
-//!                            ?config   the configuration as it was read  ?mod_dir.c  one module
+//!                            ?config   the configuration as it was read  ?providers  who knows passwords and decides
+//!                                                                         ?mod_dir.c  one module
 //! ```
 //!
 //! - The modules' rows and the configuration's outline are what the server itself obeys: the page cannot tell another story.
-//! - Hooks and providers are not listed: here modules are called by name, in the order that `request` shows.
+//! - Hooks are not listed: here modules are called by name, in the order that `request` shows.
 //! - It tells folders and rules, so nobody sees it unless a configuration says who may.
 
 use std::fmt::Write as _;
 
 use herdgate_conf::{Directive, Overrides};
 
-use super::{ALL, HOST, Module};
+use super::{ALL, HOST, Module, authz_core};
 use crate::config::HostSettings;
 use crate::config::changes::Line;
 use crate::http::escape::push_html;
@@ -65,10 +66,11 @@ fn page(request: &Request<'_>) -> String {
         "" => everything(request, &mut page),
         "server" => server(request, &mut page),
         "config" => configuration(request, &mut page),
-        "list" => list(&mut page),
+        "list" => list(request, &mut page),
+        "providers" => providers(request, &mut page),
         name => match loaded(request).find(|module| module.file == name) {
             Some(module) => describe(module, request, &mut page),
-            None => writeln!(page, "<p><b>No such module</b></p>"),
+            None => Ok(()), // As Apache, which says nothing about what it does not know.
         },
     };
     page.push_str(&String::from_utf8_lossy(&request.signature()));
@@ -79,7 +81,8 @@ fn page(request: &Request<'_>) -> String {
 fn everything(request: &Request<'_>, page: &mut String) -> std::fmt::Result {
     page.push_str(
         "<dl><dt><tt>Subpages:<br /><a href=\"?config\">Configuration Files</a>, \
-         <a href=\"?server\">Server Settings</a>, <a href=\"?list\">Module List</a></tt></dt></dl><hr />\
+         <a href=\"?server\">Server Settings</a>, <a href=\"?list\">Module List</a>, \
+         <a href=\"?providers\">Available Providers</a></tt></dt></dl><hr />\
          <h2><a name=\"modules\">Loaded Modules</a></h2><dl><dt><tt>",
     );
     for module in loaded(request) {
@@ -87,7 +90,32 @@ fn everything(request: &Request<'_>, page: &mut String) -> std::fmt::Result {
     }
     page.push_str("</tt></dt></dl><hr />");
     server(request, page)?;
-    loaded(request).try_for_each(|module| describe(module, request, page))
+    loaded(request).try_for_each(|module| describe(module, request, page))?;
+    providers(request, page)
+}
+
+/// What AuthBasicProvider and Require may name, with what the configuration has named.
+fn providers(request: &Request<'_>, page: &mut String) -> std::fmt::Result {
+    let aliases = &request.server.config.server.providers;
+    let sorted = |known: &[&str], named: Vec<&str>| {
+        let mut names: Vec<String> = known.iter().chain(&named).map(|it| it.to_string()).collect();
+        names.sort();
+        names.dedup();
+        names
+    };
+    let groups = [
+        ("authn", sorted(&["file"], aliases.authn_names().collect())),
+        ("authz", sorted(authz_core::PROVIDERS, aliases.authz_names().collect())),
+    ];
+    page.push_str("<h2><a name=\"providers\">Providers</a></h2>\n<dl>");
+    for (group, names) in groups {
+        write!(page, "<dt><strong>{group}</strong> (version <tt>0</tt>):\n <br />\n")?;
+        for name in names {
+            write!(page, "<tt>&nbsp;&nbsp;{}</tt><br/>", html(&name))?;
+        }
+        page.push_str("\n</dt>\n");
+    }
+    page.write_str("</dl>\n<hr />\n")
 }
 
 /// All modules, of the models the one in force.
@@ -99,10 +127,12 @@ fn loaded(request: &Request<'_>) -> impl Iterator<Item = &'static Module> {
     ALL.iter().copied().filter(move |module| is_loaded(module.name))
 }
 
-fn list(page: &mut String) -> std::fmt::Result {
+fn list(request: &Request<'_>, page: &mut String) -> std::fmt::Result {
+    let mut files: Vec<&str> = loaded(request).map(|module| module.file).collect();
+    files.sort_unstable();
     page.push_str("<dl><dt>Server Module List</dt>");
-    for module in ALL {
-        write!(page, "<dd>{}</dd>", module.file)?;
+    for file in files {
+        write!(page, "<dd>{file}</dd>")?;
     }
     page.write_str("</dl><hr />")
 }

@@ -59,6 +59,16 @@ impl Providers {
         self.authz.iter().rev().find(|alias| alias.name == name).cloned()
     }
 
+    /// All names for AuthBasicProvider.
+    pub(crate) fn authn_names(&self) -> impl Iterator<Item = &str> {
+        self.authn.iter().map(|alias| alias.name.as_str())
+    }
+
+    /// All names for Require.
+    pub(crate) fn authz_names(&self) -> impl Iterator<Item = &str> {
+        self.authz.iter().map(|alias| alias.name.as_str())
+    }
+
     /// Takes the section that `line` opens and `settings` stand in. A warning goes along if the line says more than
     /// counts.
     pub(crate) fn add(

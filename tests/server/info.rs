@@ -4,6 +4,7 @@ use crate::on_every_mpm;
 
 const CONF: &str = "<Location /server-info>\nSetHandler server-info\nRequire local\n</Location>\n\
                     AddModuleInfo mod_dir.c \"see <b>here</b>\"\n\
+                    <AuthzProviderAlias ip office 192.0.2.1>\n</AuthzProviderAlias>\n\
                     <Directory \"ROOT/<odd>\">\nOptions None\n</Directory>";
 
 on_every_mpm!(
@@ -35,7 +36,12 @@ on_every_mpm!(
         assert!(server.get("/server-info?server").text().contains("Server Root"));
         let module = server.get("/server-info?mod_info.c").text();
         assert!(module.contains("AddModuleInfo") && !module.contains("DirectoryIndex"), "{module}");
-        assert!(server.get("/server-info?<nothing>").text().contains("No such module"));
+        let providers = server.get("/server-info?providers").text();
+        for name in ["file", "valid-user", "office"] {
+            assert!(providers.contains(&format!("<tt>&nbsp;&nbsp;{name}</tt>")), "{providers}");
+        }
+        let nothing = server.get("/server-info?<nothing>").text();
+        assert!(!nothing.contains("nothing") && !nothing.contains("Module Name"), "{nothing}");
         assert_eq!(
             server.client().request("POST", "/server-info", &["Content-Length: 0"]).status,
             404
