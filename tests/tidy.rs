@@ -239,9 +239,25 @@ fn documents_keep_their_promises() {
     let changelog = read(&root().join("CHANGELOG.md"));
     let version = env!("CARGO_PKG_VERSION");
     assert!(changelog.contains(&format!("## {version}")), "CHANGELOG.md lacks {version}");
-    for name in ["LICENSE-MIT", "LICENSE-APACHE", "CONTRIBUTING.md"] {
+    for name in ["LICENSE-MIT", "LICENSE-APACHE", "CONTRIBUTING.md", "SECURITY.md"] {
         assert!(root().join(name).exists(), "{name}");
     }
+}
+
+/// What SECURITY.md promises it promises by tests, which it names: a name of four words or more.
+#[test]
+fn the_tests_that_security_names_exist() {
+    let sources: Vec<String> = files(&["rs"]).iter().map(|file| read(file)).collect();
+    let mut faults = Faults::default();
+    let file = root().join("SECURITY.md");
+    for (number, line) in numbered(&file) {
+        let quoted = line.split('`').skip(1).step_by(2);
+        for name in quoted.filter(|word| word.matches('_').count() >= 3) {
+            let found = sources.iter().any(|text| text.contains(name));
+            faults.expect(found, &file, number, &format!("no test {name}"));
+        }
+    }
+    faults.assert_none();
 }
 
 #[test]
