@@ -3,9 +3,9 @@
 //! ```text
 //!          ┌──────────────────────── keep-alive ◀───────────────────────────────┐
 //!          ▼                                                                    │
-//!   reading the request ─▶ answering (if a job must) ─▶ writing the response ─▶ discarding the request's body
-//!          │                                                │
-//!          └─ end of file, error ─▶ gone                    └─▶ lingering close ─▶ gone
+//!   reading the request ─▶ reading its chunks ─▶ answering (if a job must) ─▶ writing the response ─▶ reading its body
+//!          │                                                                       │
+//!          └─ end of file, error ─▶ gone                                           └─▶ lingering close ─▶ gone
 //! ```
 //!
 //! - It never waits: it goes on as far as socket and page cache allow, and says what it waits for.
@@ -13,6 +13,9 @@
 //! - Idle, it owns next to nothing: buffers are the thread's. A rest of input, an unsent rest of output, and the
 //!   head of a request whose answer takes time are kept in memory of their own, as long as they last.
 //! - A request whose first byte has arrived is answered, whatever the server is told meanwhile.
+//! - Bodies are thrown away. One whose length was announced cannot be malformed and goes after the answer; chunks can be,
+//!   and go before it, so that the answer never depends on how much of them had come. After a fault in head or chunks
+//!   nothing that follows is looked at: one answer, and the connection ends.
 
 mod answers;
 mod pacing;
@@ -33,16 +36,18 @@ use herdgate_mpm::{
 use crate::clients::{Counted, TooMany};
 use crate::files::Access;
 use crate::http::body::{Drain, DrainState};
+use crate::http::fault::Fault;
 use crate::http::framing::Framing;
 use crate::http::head::{self, Head, HeadLimits, Parse};
 use crate::http::proxy_protocol::{self, Preamble};
 use crate::http::status::Status;
+use crate::http::target::Host;
 use crate::log;
 use crate::modules::client_limits::{self, Verdict};
 use crate::modules::remoteip;
 use crate::modules::reqtimeout::Stage;
 use crate::request::{self, Client, Outcome, Server};
-use crate::response::Response;
+use crate::response::{Body, Response};
 use crate::server::ThreadState;
 use crate::transport::{Received, Transport};
 use answers::{Answers, Asked, Unlogged};
@@ -93,8 +98,8 @@ enum State {
     Answering(Box<Answering>),
     /// An answer is on its way out. `Timeout` runs, anew with every byte that moves.
     WritingResponse(Box<Sending>, Then),
-    /// The answer has gone, and the request's body is being thrown away. `Timeout` runs, anew with every byte.
-    DiscardingBody(Box<Discarding>),
+    /// A request's body is being thrown away, before its answer or after it. `Timeout` runs, anew with every byte.
+    ReadingBody(Box<ReadingBody>),
     /// We have sent FIN and throw input away, so that a reset cannot destroy the answer before the client has read
     /// it (RFC 9112 §9.6).
     LingeringClose(Linger),
@@ -116,30 +121,54 @@ struct Awaited {
     kept: bool,
 }
 
-/// A request whose answer takes time, with a copy of its head.
+/// A request whose head is whole.
+struct Arrived<'r> {
+    head: Head<'r>,
+    /// The head as it came.
+    raw: &'r [u8],
+    received: log::Arrival,
+    /// How long its body was, if that has been read.
+    body_bytes: Option<u64>,
+}
+
+/// The same with a copy of its head, for as long as its body or its answer takes.
+#[derive(Clone)]
+struct Kept {
+    raw: Arc<[u8]>,
+    received: log::Arrival,
+    body_bytes: Option<u64>,
+}
+
+/// A request whose answer takes time.
 struct Answering {
     job: JobHandle<Response>,
-    head: Arc<[u8]>,
-    received: log::Arrival,
+    request: Kept,
 }
 
 /// A request's body, on its way to nowhere.
-struct Discarding {
+struct ReadingBody {
     drain: Drain,
     until: Moment,
     started: Moment,
     /// `RequestReadTimeout`
     stage: Stage,
-    /// How long the connection may be idle afterwards.
-    idle: Duration,
+    then: AfterBody,
+}
+
+/// What follows when a body has been read.
+enum AfterBody {
+    /// Another request; the connection may be idle for so long.
+    Next(Duration),
+    /// The answer.
+    Answer(Kept),
 }
 
 /// What follows when the answers have gone.
 enum Then {
     /// Another request, whose first bytes may be here already. How long the connection may be idle.
     Next { begun: bool, idle: Duration },
-    /// The rest of a request's body, then another request.
-    Discard(Box<Drain>, Duration, Stage),
+    /// The rest of a request's body.
+    ReadBody(Box<Drain>, Stage, AfterBody),
     /// A job's answer.
     Answer(Box<Answering>),
     /// The end.
@@ -214,7 +243,7 @@ impl Connection<ThreadState> for WebConnection {
                 State::ReadingRequest(awaited) => self.read_request(awaited, turn),
                 State::Answering(answering) => self.answer_at_last(answering, turn),
                 State::WritingResponse(sending, then) => self.write_response(sending, then, turn),
-                State::DiscardingBody(discarding) => self.discard_body(discarding, turn),
+                State::ReadingBody(reading) => self.read_body(reading, turn),
                 State::LingeringClose(mut linger) => {
                     match linger.advance(self.transport.socket(), turn) {
                         Step::Wait(wait) => Move::Wait(State::LingeringClose(linger), wait),
@@ -346,53 +375,18 @@ impl WebConnection {
                     break;
                 }
                 Parse::Invalid(bad) => {
-                    let response =
-                        request::refuse(&self.server, &self.client, bad.status(), bad.reason());
-                    self.answer(
-                        &Asked::nothing(bad.request_line.unwrap_or_default()),
-                        response,
-                        turn,
-                        &mut answers,
-                    );
+                    let line = bad.request_line.unwrap_or_default();
+                    self.refuse(line, self.status_of(bad.fault), bad.reason(), turn, &mut answers);
                     used = input.len();
                     then = Some(Then::Close);
                 }
                 Parse::Complete { head, length } => {
-                    let raw = &input[used..used + length];
-                    used += length;
-                    self.describe(&head, turn);
-                    let now = log::Arrival::now();
-                    let local = turn.local();
-                    let (caches, access) = (&mut local.caches, local.access);
-                    match request::respond(&self.server, &self.client, &head, now, caches, access) {
-                        Outcome::WouldBlock(verdict) => {
-                            then = Some(Then::Answer(self.answer_by_job(raw, now, verdict, turn)))
-                        }
-                        Outcome::Ready(response) => {
-                            let idle = self.idle_time(&response);
-                            let stage = self.body_stage(&response);
-                            let asked = Asked {
-                                head: Some(&head),
-                                line: head.request_line(),
-                                raw,
-                                received: now,
-                                followed: is_followed(&head, &input[used..]),
-                            };
-                            let fate = self.answer(&asked, response, turn, &mut answers);
-                            let mut drain = Drain::new(head.framing(), &self.head_limits());
-                            let (body_bytes, state) = drain.feed(&input[used..]);
-                            used += body_bytes;
-                            then = Some(match (fate.keeps(), state) {
-                                (false, _) | (true, DrainState::Bad) => Then::Close,
-                                (true, DrainState::Done) => {
-                                    Then::Next { begun: used < input.len(), idle }
-                                }
-                                (true, DrainState::More) => {
-                                    Then::Discard(Box::new(drain), idle, stage)
-                                }
-                            });
-                        }
-                    }
+                    let (raw, rest) = input[used..].split_at(length);
+                    let received = log::Arrival::now();
+                    let request = Arrived { head, raw, received, body_bytes: None };
+                    let (body_bytes, next) = self.answer_one(request, rest, turn, &mut answers);
+                    used += length + body_bytes;
+                    then = Some(next);
                 }
             }
         }
@@ -400,6 +394,120 @@ impl WebConnection {
         let unseen = !matches!(then, Some(Then::Next { .. })) || !answers.have_room();
         self.transport.keep(&input[used..], unseen);
         self.send(answers, then.unwrap_or(Then::Close), turn)
+    }
+
+    /// Answers a request whose head has just come. Says how much of what follows belongs to it, and how to go on.
+    fn answer_one(
+        &mut self,
+        request: Arrived<'_>,
+        rest: &[u8],
+        turn: &mut Turn<'_, ThreadState>,
+        answers: &mut Answers,
+    ) -> (usize, Then) {
+        self.describe(&request.head, turn);
+        if request.head.framing() != Framing::Chunked || request.head.holds_body_back() {
+            return self.respond(request, rest, turn, answers);
+        }
+        let limits = self.head_limits();
+        let mut drain = Drain::new(Framing::Chunked, &limits).up_to(DISCARD_BYTES_MAX);
+        let (used, state) = drain.feed(rest);
+        if state == DrainState::More {
+            let stage = self.body_stage(request.head.host());
+            return (
+                used,
+                Then::ReadBody(Box::new(drain), stage, AfterBody::Answer(request.keep())),
+            );
+        }
+        let (more, then) = self.respond_to_chunks(request, &drain, &rest[used..], turn, answers);
+        (used + more, then)
+    }
+
+    /// Answers a request whose chunks have ended, one way or the other.
+    fn respond_to_chunks(
+        &mut self,
+        request: Arrived<'_>,
+        drain: &Drain,
+        rest: &[u8],
+        turn: &mut Turn<'_, ThreadState>,
+        answers: &mut Answers,
+    ) -> (usize, Then) {
+        if drain.state() == DrainState::Bad {
+            let (line, fault) = (request.head.request_line(), Fault::ChunkMalformed);
+            self.refuse(line, fault.status(), fault.explanation(), turn, answers);
+            return (0, Then::Close);
+        }
+        self.respond(request.with_body_read(drain.body_bytes()), rest, turn, answers)
+    }
+
+    /// Answers a request of which all is here that its answer depends on.
+    fn respond(
+        &mut self,
+        request: Arrived<'_>,
+        rest: &[u8],
+        turn: &mut Turn<'_, ThreadState>,
+        answers: &mut Answers,
+    ) -> (usize, Then) {
+        let local = turn.local();
+        let (caches, access) = (&mut local.caches, local.access);
+        let (head, received) = (&request.head, request.received);
+        match request::respond(&self.server, &self.client, head, received, caches, access) {
+            Outcome::WouldBlock(verdict) => {
+                (0, Then::Answer(self.answer_by_job(request.keep(), verdict, turn)))
+            }
+            Outcome::Ready(response) => self.deliver(&request, response, rest, turn, answers),
+        }
+    }
+
+    /// Writes the answer to a request. Says how much of what follows belongs to it, and how to go on.
+    fn deliver(
+        &mut self,
+        request: &Arrived<'_>,
+        response: Response,
+        rest: &[u8],
+        turn: &mut Turn<'_, ThreadState>,
+        answers: &mut Answers,
+    ) -> (usize, Then) {
+        let head = &request.head;
+        let framing = if request.body_bytes.is_some() { Framing::None } else { head.framing() };
+        let asked = Asked {
+            head: Some(head),
+            line: head.request_line(),
+            raw: request.raw,
+            received: request.received,
+            followed: is_followed(framing, rest),
+        };
+        let idle = self.idle_time(&response);
+        if !self.answer(&asked, response, turn, answers).keeps() {
+            return (0, Then::Close);
+        }
+        let mut drain = Drain::new(framing, &self.head_limits());
+        let (used, state) = drain.feed(rest);
+        let then = match state {
+            DrainState::Done => Then::Next { begun: used < rest.len(), idle },
+            DrainState::More => {
+                let stage = self.body_stage(head.host());
+                Then::ReadBody(Box::new(drain), stage, AfterBody::Next(idle))
+            }
+            DrainState::Bad | DrainState::TooLong => Then::Close,
+        };
+        (used, then)
+    }
+
+    /// Answers what nobody can act on: the connection ends with it.
+    fn refuse(
+        &mut self,
+        line: &[u8],
+        status: Status,
+        why: &str,
+        turn: &mut Turn<'_, ThreadState>,
+        answers: &mut Answers,
+    ) {
+        let mut response = request::refuse(&self.server, &self.client, status, why);
+        if line.starts_with(b"HEAD ") {
+            response.body = Body::Empty;
+            response.drop_what_cannot_be(true);
+        }
+        self.answer(&Asked::nothing(line), response, turn, answers);
     }
 
     /// Puts on the scoreboard that a request is being answered, where that may take time, and with `ExtendedStatus` which.
@@ -453,35 +561,30 @@ impl WebConnection {
     fn give_up_on_head(&mut self, held: &[u8], turn: &mut Turn<'_, ThreadState>) -> Move {
         self.time_is_over(Ending::RequestTimeout, turn);
         self.log_timeout(format_args!("AH01382: Request header read timeout"));
-        let response = request::refuse(&self.server, &self.client, Status::REQUEST_TIMEOUT, "");
         let mut lines =
             held.split(|byte| matches!(byte, b'\r' | b'\n')).filter(|line| !line.is_empty());
+        let line = lines.next().unwrap_or_default();
         let mut answers = Answers::new(turn);
-        self.answer(
-            &Asked::nothing(lines.next().unwrap_or_default()),
-            response,
-            turn,
-            &mut answers,
-        );
+        self.refuse(line, Status::REQUEST_TIMEOUT, "", turn, &mut answers);
         self.send(answers, Then::Close, turn)
     }
 
     // --- answers that take time ---
 
-    /// Starts the job that works out an answer, with a copy of all that it needs.
+    /// Starts the job that works out an answer.
     fn answer_by_job(
         &self,
-        raw: &[u8],
-        received: log::Arrival,
+        request: Kept,
         verdict: Option<Verdict>,
         turn: &mut Turn<'_, ThreadState>,
     ) -> Box<Answering> {
-        let head: Arc<[u8]> = raw.into();
         let (server, client, limits, copy) =
-            (Arc::clone(&self.server), self.client, self.head_limits(), Arc::clone(&head));
-        let job =
-            turn.job(move || respond_in_job(&server, &client, &copy, &limits, received, verdict));
-        Box::new(Answering { job, head, received })
+            (Arc::clone(&self.server), self.client, self.head_limits(), request.clone());
+        let job = turn.job(move || {
+            let Arrived { head, received, .. } = copy.arrived(&limits);
+            request::respond_in_job(&server, &client, &head, received, verdict)
+        });
+        Box::new(Answering { job, request })
     }
 
     fn answer_at_last(
@@ -498,27 +601,12 @@ impl WebConnection {
         let response = done.unwrap_or_else(|_panicked| {
             request::refuse(&self.server, &self.client, Status::INTERNAL_SERVER_ERROR, "")
         });
-        let idle = self.idle_time(&response);
-        let stage = self.body_stage(&response);
-        let Parse::Complete { head, .. } = head::parse(&answering.head, &self.head_limits()) else {
-            unreachable!("it was parsed before, under the same limits");
-        };
-        let asked = Asked {
-            head: Some(&head),
-            line: head.request_line(),
-            raw: &answering.head,
-            received: answering.received,
-            followed: is_followed(&head, self.transport.held()),
-        };
+        let limits = self.head_limits();
+        let request = answering.request.arrived(&limits);
+        let rest = self.transport.held().to_vec();
         let mut answers = Answers::new(turn);
-        let fate = self.answer(&asked, response, turn, &mut answers);
-        let then = match (fate.keeps(), head.framing()) {
-            (false, _) => Then::Close,
-            (true, Framing::None) => Then::Next { begun: !self.transport.held().is_empty(), idle },
-            (true, framing) => {
-                Then::Discard(Box::new(Drain::new(framing, &self.head_limits())), idle, stage)
-            }
-        };
+        let (used, then) = self.deliver(&request, response, &rest, turn, &mut answers);
+        self.transport.keep(&rest[used..], true);
         self.send(answers, then, turn)
     }
 
@@ -539,55 +627,93 @@ impl WebConnection {
                 }
                 wait_for_request(awaited)
             }
-            Then::Discard(drain, idle, stage) => {
+            Then::ReadBody(drain, stage, then) => {
                 let started = turn.now();
                 let until = limited(started + self.timeout(), started, stage.limit(0));
-                let discarding = Discarding { drain: *drain, until, started, stage, idle };
-                Move::To(State::DiscardingBody(Box::new(discarding)))
+                let reading = ReadingBody { drain: *drain, until, started, stage, then };
+                Move::To(State::ReadingBody(Box::new(reading)))
             }
             Then::Answer(answering) => Move::To(State::Answering(answering)),
             Then::Close => self.close(turn),
         }
     }
 
-    fn discard_body(
+    fn read_body(
         &mut self,
-        mut discarding: Box<Discarding>,
+        mut reading: Box<ReadingBody>,
         turn: &mut Turn<'_, ThreadState>,
     ) -> Move {
         let mut buffer = std::mem::take(&mut turn.buffers().read);
         let mut held = Vec::new();
         let next = match self.transport.receive(&mut buffer, &mut held) {
             Ok(Received::Input(input)) => {
-                let (used, state) = discarding.drain.feed(input);
-                self.transport.keep(&input[used..], true);
-                let limit = discarding.stage.limit(discarding.drain.body_bytes());
-                let until = turn.now() + self.timeout();
-                discarding.until = limited(until, discarding.started, limit);
+                let (used, state) = reading.drain.feed(input);
+                let limit = reading.stage.limit(reading.drain.body_bytes());
+                reading.until = limited(turn.now() + self.timeout(), reading.started, limit);
                 match state {
-                    DrainState::Done => {
-                        let begun = used < input.len();
-                        self.go_on(Then::Next { begun, idle: discarding.idle }, turn)
+                    DrainState::More => wait_for_body(reading),
+                    DrainState::Done | DrainState::Bad | DrainState::TooLong => {
+                        self.go_on_after_body(*reading, &input[used..], turn)
                     }
-                    DrainState::More if discarding.drain.body_bytes() <= DISCARD_BYTES_MAX => {
-                        wait_for_body(discarding)
-                    }
-                    DrainState::More | DrainState::Bad => self.close(turn),
                 }
             }
-            Ok(Received::Nothing) if turn.now() >= discarding.until => {
+            Ok(Received::Nothing) if turn.now() >= reading.until => {
                 self.time_is_over(Ending::BodyTimeout, turn);
                 self.log_timeout(format_args!("AH01382: Request body read timeout"));
-                self.close(turn)
+                self.give_up_on_body(*reading, Status::REQUEST_TIMEOUT, "", turn)
             }
-            Ok(Received::Nothing) => wait_for_body(discarding),
-            Ok(Received::End) | Err(_) => {
+            Ok(Received::Nothing) => wait_for_body(reading),
+            Ok(Received::End) => {
+                turn.slot().count_ending(Ending::RequestAborted);
+                let cut = Fault::BodyCut;
+                self.give_up_on_body(*reading, cut.status(), cut.explanation(), turn)
+            }
+            Err(_) => {
                 turn.slot().count_ending(Ending::RequestAborted);
                 Move::To(State::Gone)
             }
         };
         turn.buffers().read = buffer;
         next
+    }
+
+    /// A body has ended, one way or the other.
+    fn go_on_after_body(
+        &mut self,
+        reading: ReadingBody,
+        rest: &[u8],
+        turn: &mut Turn<'_, ThreadState>,
+    ) -> Move {
+        match reading.then {
+            AfterBody::Answer(request) => {
+                let limits = self.head_limits();
+                let (request, drain) = (request.arrived(&limits), &reading.drain);
+                let mut answers = Answers::new(turn);
+                let (used, then) = self.respond_to_chunks(request, drain, rest, turn, &mut answers);
+                self.transport.keep(&rest[used..], true);
+                self.send(answers, then, turn)
+            }
+            AfterBody::Next(idle) => {
+                self.transport.keep(rest, true);
+                self.go_on(Then::Next { begun: !rest.is_empty(), idle }, turn)
+            }
+        }
+    }
+
+    /// The rest of a body does not come. Whoever has had the answer already gets no other.
+    fn give_up_on_body(
+        &mut self,
+        reading: ReadingBody,
+        status: Status,
+        why: &str,
+        turn: &mut Turn<'_, ThreadState>,
+    ) -> Move {
+        let AfterBody::Answer(request) = reading.then else { return self.close(turn) };
+        let limits = self.head_limits();
+        let request = request.arrived(&limits);
+        let mut answers = Answers::new(turn);
+        self.refuse(request.head.request_line(), status, why, turn, &mut answers);
+        self.send(answers, Then::Close, turn)
     }
 
     /// The client has had its time. Who was asked to go has been counted then.
@@ -638,9 +764,12 @@ impl WebConnection {
         limited(now + self.timeout(), started, limit)
     }
 
-    /// `RequestReadTimeout` for the body of the request that was answered so.
-    fn body_stage(&self, response: &Response) -> Stage {
-        self.server.config.hosts[response.host].settings.reqtimeout.body()
+    /// `RequestReadTimeout` for the body of a request to this host.
+    fn body_stage(&self, host: Option<Host<'_>>) -> Stage {
+        let local = self.client.local_or_unspecified();
+        let name = host.map(|host| host.name.as_bytes());
+        let (index, _) = self.server.config.host_for(local, name);
+        self.server.config.hosts[index].settings.reqtimeout.body()
     }
 
     fn log_timeout(&self, what: std::fmt::Arguments<'_>) {
@@ -651,12 +780,17 @@ impl WebConnection {
     }
 
     fn head_limits(&self) -> HeadLimits {
-        let limits = self.first_host().settings.core.limits();
-        HeadLimits::new(
-            limits.line_bytes_max,
-            limits.field_bytes_max,
-            limits.fields_max.unwrap_or(usize::MAX),
-        )
+        self.first_host().settings.core.head_limits()
+    }
+
+    /// How a fault in a head is answered.
+    fn status_of(&self, fault: Fault) -> Status {
+        match fault {
+            Fault::FieldTooLong | Fault::TooManyFields => {
+                self.first_host().settings.core.limits().field_status
+            }
+            other => other.status(),
+        }
     }
 
     fn idle_time(&self, response: &Response) -> Duration {
@@ -664,19 +798,29 @@ impl WebConnection {
     }
 }
 
-/// Answers a request in a job, where waiting for a disk harms nobody.
-fn respond_in_job(
-    server: &Server,
-    client: &Client,
-    head: &[u8],
-    limits: &HeadLimits,
-    received: log::Arrival,
-    verdict: Option<Verdict>,
-) -> Response {
-    let Parse::Complete { head, .. } = head::parse(head, limits) else {
-        unreachable!("it was parsed before, under the same limits");
-    };
-    request::respond_in_job(server, client, &head, received, verdict)
+impl Arrived<'_> {
+    fn keep(&self) -> Kept {
+        Kept { raw: self.raw.into(), received: self.received, body_bytes: self.body_bytes }
+    }
+
+    fn with_body_read(self, body_bytes: u64) -> Self {
+        let head = self.head.with_body_read(body_bytes);
+        Self { head, body_bytes: Some(body_bytes), ..self }
+    }
+}
+
+impl Kept {
+    fn arrived(&self, limits: &HeadLimits) -> Arrived<'_> {
+        let Parse::Complete { head, .. } = head::parse(&self.raw, limits) else {
+            unreachable!("it was parsed before, under the same limits");
+        };
+        let (raw, received) = (&*self.raw, self.received);
+        let arrived = Arrived { head, raw, received, body_bytes: None };
+        match self.body_bytes {
+            Some(body_bytes) => arrived.with_body_read(body_bytes),
+            None => arrived,
+        }
+    }
 }
 
 /// `until`, or earlier if the time from `started` on is limited.
@@ -695,14 +839,14 @@ fn wait_for_request(awaited: Awaited) -> Move {
     Move::wait(State::ReadingRequest(awaited), phase, Interest::READ, awaited.until)
 }
 
-fn wait_for_body(discarding: Box<Discarding>) -> Move {
-    let until = discarding.until;
-    Move::wait(State::DiscardingBody(discarding), Phase::Request, Interest::READ, until)
+fn wait_for_body(reading: Box<ReadingBody>) -> Move {
+    let until = reading.until;
+    Move::wait(State::ReadingBody(reading), Phase::Request, Interest::READ, until)
 }
 
 /// Whether another request came with this one. Behind a body nobody has looked yet.
-fn is_followed(head: &Head<'_>, rest: &[u8]) -> bool {
-    head.framing() == Framing::None && rest.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
+fn is_followed(framing: Framing, rest: &[u8]) -> bool {
+    framing == Framing::None && rest.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
 }
 
 /// A connection that has begun nothing, and should go, may send one more request for a short time.

@@ -381,6 +381,7 @@ impl<'r> Request<'r> {
     }
 
     fn answer(&mut self) -> Result<Response, Stop> {
+        self.check_method()?;
         self.check_expectation()?;
         self.check_host()?;
         remoteip::post_read_request(self);
@@ -554,6 +555,14 @@ impl<'r> Request<'r> {
         response
     }
 
+    /// `HttpProtocolOptions RegisteredMethods`
+    fn check_method(&self) -> Result<(), Stop> {
+        if self.host().settings.core.registered_methods() && !self.head.method().is_known() {
+            return Err(methods::not_implemented(self));
+        }
+        Ok(())
+    }
+
     fn check_expectation(&self) -> Result<(), Stop> {
         match self.head.expectation() {
             Expectation::Nothing | Expectation::Continue => Ok(()),
@@ -561,7 +570,8 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// `LimitRequestBody`. Nobody reads the body here; a client that announces too much is told at once.
+    /// `LimitRequestBody`. Nobody reads the body here; a client that announces too much is told at once. Chunks have been
+    /// read before, as far as anybody wants to, and count as announced.
     fn check_body_length(&self) -> Result<(), Stop> {
         match (self.head.framing(), self.place.settings.core.body_bytes_max()) {
             (Framing::Length(length), Some(max)) if length > max => {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::geometry::Model;
 use super::{Config, DirSettings, FolderOptions, HostSettings, Loaded, Source};
+use crate::http::head::Form;
 use crate::modules::authz_core::tests::Client;
 use crate::modules::core::{ErrorDocument, Level, Options, Trace};
 use crate::modules::mime;
@@ -92,6 +93,14 @@ fn hosts_have_settings() {
     check_host("KeepAliveTimeout 0", |host| !host.core.keep_alive());
     check_host("Timeout 2mi", |host| host.core.timeout().as_secs() == 120);
     check_host("LimitRequestFields 0", |host| host.core.limits().fields_max.is_none());
+    check_host("LimitRequestFieldStatus 431", |host| host.core.limits().field_status.code() == 431);
+    check_host("HttpProtocolOptions unsafe registeredmethods", |host| {
+        host.core.head_limits().form == Form::Unsafe && host.core.registered_methods()
+    });
+    check_host("HttpProtocolOptions Unsafe Allow0.9\nHttpProtocolOptions Strict", |host| {
+        let limits = host.core.head_limits();
+        limits.form == Form::Strict && limits.allows_http09
+    });
     check_host("TraceEnable extended", |host| host.core.trace() == Trace::Extended);
     check_host("ServerName HTTPS://Example.org.:8443", |host| {
         host.core.name().map(ToString::to_string).as_deref() == Some("https://example.org:8443")
@@ -430,14 +439,7 @@ fn a_module_that_was_refused_counts_as_loaded() {
 }
 
 #[test]
-fn what_has_no_effect_is_checked_all_the_same() {
-    config(
-        "EnableExceptionHook On\nFlushMaxPipelined -1\nFlushMaxThreshold 0\nMergeTrailers On\n\
-         HttpProtocolOptions strict registeredmethods require1.0\nProtocols http/1.1\nProtocol http\n\
-         ProtocolsHonorOrder Off\nReadBufferSize 8192\nRegexDefaultOptions +dotall\nRegisterHttpMethod A B\n\
-         RLimitCPU 10 max\nRLimitMEM max\nRLimitNPROC 5 6\nLimitXMLRequestBody 0\nContentDigest Off\n\
-         BufferedLogs On\nLogIOTrackTTFB On\n<Directory />\nCGIPassAuth On\nCGIVar REQUEST_URI original-uri\n</Directory>",
-    );
+fn protocol_options_come_in_pairs() {
     check_error(
         "HttpProtocolOptions Strict Unsafe",
         "HttpProtocolOptions: 'Strict' and 'Unsafe' are mutually exclusive",
@@ -446,9 +448,15 @@ fn what_has_no_effect_is_checked_all_the_same() {
         "HttpProtocolOptions Lax",
         "HttpProtocolOptions: \"Lax\" is not one of its options",
     );
-    check_warning(
-        "HttpProtocolOptions Unsafe",
-        "HttpProtocolOptions: requests are read strictly all the same",
+}
+
+#[test]
+fn what_has_no_effect_is_checked_all_the_same() {
+    config(
+        "EnableExceptionHook On\nFlushMaxPipelined -1\nFlushMaxThreshold 0\nMergeTrailers On\nProtocols http/1.1\nProtocol http\n\
+         ProtocolsHonorOrder Off\nReadBufferSize 8192\nRegexDefaultOptions +dotall\nRegisterHttpMethod A B\n\
+         RLimitCPU 10 max\nRLimitMEM max\nRLimitNPROC 5 6\nLimitXMLRequestBody 0\nContentDigest Off\n\
+         BufferedLogs On\nLogIOTrackTTFB On\n<Directory />\nCGIPassAuth On\nCGIVar REQUEST_URI original-uri\n</Directory>",
     );
     check_warning(
         "Protocols h2 http/1.1",

@@ -240,11 +240,7 @@ impl WebConnection {
                 Some(changed) => Some(&changed[..]).filter(|query| !query.is_empty()),
                 None => head.map_or(words.query, Head::query),
             },
-            protocol: match head.map(Head::version) {
-                Some(Version::Http11) => b"HTTP/1.1",
-                Some(Version::Http10) => b"HTTP/1.0",
-                None => words.protocol,
-            },
+            protocol: head.map_or(words.protocol, |head| head.version().as_str().as_bytes()),
             status: response.status.code(),
             first_status: first.map(|first| first.status.code()),
             body_bytes,
@@ -290,7 +286,7 @@ impl WebConnection {
                 || told_to_close
                 || speaks_http10(head, response),
             // Nobody here asks for a body, so a client that waits to be asked cannot be kept.
-            awaits_continue: framing != Framing::None && head.is_some_and(Head::expects_continue),
+            awaits_continue: head.is_some_and(Head::holds_body_back),
             switched_off: response.env.get("nokeepalive").is_some()
                 && head.is_none_or(|head| head.first(Known::Via).is_none()),
             draining,
@@ -313,6 +309,9 @@ impl WebConnection {
         now_secs: i64,
         local: &mut ThreadState,
     ) -> Result<(), InvalidField> {
+        if asked.is_some_and(|asked| asked.version() == Version::Http09) {
+            return Ok(()); // All that it knows is content.
+        }
         let mut head = ResponseHead::begin(
             out,
             response.status,

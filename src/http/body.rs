@@ -5,11 +5,11 @@
 //! Chunked:  size ⏎ ████ ⏎ size ⏎ ██████ ⏎ 0 ⏎ trailer ⏎ ⏎ Done
 //! ```
 //!
-//! - A response to a request with a body may go out at once, but the next request on the connection
-//!   begins only after that body, so somebody has to find its end.
+//! - The next request on the connection begins only after the body of this one, so somebody has to
+//!   find its end. Where a length was announced, the response may go out before.
 //! - Any split of the bytes gives the same answer, and nothing is kept but counters.
-//! - Lines are bounded and end with CR LF; whatever else comes is `Bad`, and then the connection
-//!   cannot be kept.
+//! - Lines are bounded and end with CR LF, extensions have a grammar, blanks around sizes do not
+//!   exist: whatever else comes is `Bad`, and then the connection cannot be kept.
 
 use crate::http::field;
 use crate::http::framing::Framing;
@@ -24,6 +24,8 @@ pub enum DrainState {
     Done,
     /// The chunks are malformed: nobody knows where the body ends.
     Bad,
+    /// There are more bytes than anybody wants to read.
+    TooLong,
 }
 
 /// Consumes one request body.
@@ -33,10 +35,11 @@ pub struct Drain {
     /// Bytes of the current size line or trailer so far.
     line_bytes: usize,
     line_bytes_max: usize,
-    /// Bytes of all trailers so far, line ends included.
-    trailer_bytes: usize,
-    trailer_bytes_max: usize,
+    /// Bytes of all extensions and trailers so far.
+    extra_bytes: usize,
+    extra_bytes_max: usize,
     body_bytes: u64,
+    body_bytes_max: u64,
 }
 
 /// What the next byte must be, in the order of a body's life.
@@ -48,10 +51,8 @@ enum Step {
     Size,
     /// Another digit, or the end of the digits.
     MoreSize(u64),
-    /// A blank after the digits: only an extension may follow (RFC 9112 section 7.1.1).
-    BeforeExtension(u64),
     /// Inside an extension, which nobody defines and we skip.
-    Extension(u64),
+    Extension(u64, Extension),
     /// The LF of a size line.
     SizeLineFeed(u64),
     /// This many bytes of a chunk.
@@ -72,11 +73,32 @@ enum Step {
     LastLineFeed,
     Done,
     Bad,
+    TooLong,
+}
+
+/// Where in `;name=value` or `;name="quoted \" value"` (RFC 9112 section 7.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extension {
+    /// Behind the semicolon, perhaps with blanks.
+    BeforeName,
+    Name,
+    /// A blank behind a name.
+    AfterName,
+    /// Behind the equals sign, perhaps with blanks.
+    BeforeValue,
+    Value,
+    Quoted,
+    /// Behind a backslash.
+    QuotedPair,
+    /// Behind the second quote.
+    QuoteEnd,
+    /// A blank behind a value.
+    AfterValue,
 }
 
 impl Drain {
-    /// Prepares to discard a body. A size line or a trailer may be as long as a header field, and
-    /// the trailers together as long as a head.
+    /// Prepares to discard a body. A size line or a trailer may be as long as a header field,
+    /// extensions and trailers together as long as a head.
     pub const fn new(framing: Framing, limits: &HeadLimits) -> Drain {
         let step = match framing {
             Framing::None | Framing::Length(0) => Step::Done,
@@ -87,10 +109,16 @@ impl Drain {
             step,
             line_bytes: 0,
             line_bytes_max: limits.field_bytes_max,
-            trailer_bytes: 0,
-            trailer_bytes_max: limits.head_bytes_max,
+            extra_bytes: 0,
+            extra_bytes_max: limits.head_bytes_max,
             body_bytes: 0,
+            body_bytes_max: u64::MAX,
         }
+    }
+
+    /// The same, but a body with more bytes than this is `TooLong` as soon as that is known.
+    pub const fn up_to(self, body_bytes_max: u64) -> Drain {
+        Drain { body_bytes_max, ..self }
     }
 
     /// Where it stands now.
@@ -98,11 +126,11 @@ impl Drain {
         match self.step {
             Step::Done => DrainState::Done,
             Step::Bad => DrainState::Bad,
+            Step::TooLong => DrainState::TooLong,
             Step::Length(_)
             | Step::Size
             | Step::MoreSize(_)
-            | Step::BeforeExtension(_)
-            | Step::Extension(_)
+            | Step::Extension(..)
             | Step::SizeLineFeed(_)
             | Step::Data(_)
             | Step::DataReturn
@@ -116,7 +144,7 @@ impl Drain {
     }
 
     /// Bytes of the body itself so far, without sizes and line ends: what `LimitRequestBody`
-    /// counts.
+    /// counts. Of a body that is too long, so many as it has at least.
     pub const fn body_bytes(&self) -> u64 {
         self.body_bytes
     }
@@ -159,18 +187,15 @@ impl Drain {
         if !self.line_has_room(step) {
             return Step::Bad;
         }
+        if let Step::Extension(size, within) = step {
+            return within.next(size, byte);
+        }
         match (step, byte) {
             (Step::Size, _) => push_digit(0, byte),
-            (Step::MoreSize(size), b' ' | b'\t') => Step::BeforeExtension(size),
-            (Step::MoreSize(size) | Step::BeforeExtension(size), b';') => Step::Extension(size),
-            (Step::BeforeExtension(size), b' ' | b'\t') => Step::BeforeExtension(size),
-            (Step::MoreSize(size) | Step::Extension(size), b'\r') => Step::SizeLineFeed(size),
+            (Step::MoreSize(size), b';') => Step::Extension(size, Extension::BeforeName),
+            (Step::MoreSize(size), b'\r') => Step::SizeLineFeed(size),
             (Step::MoreSize(size), _) => push_digit(size, byte),
-            (Step::Extension(size), _) if field::is_value(&[byte]) => Step::Extension(size),
-            (Step::SizeLineFeed(size), b'\n') => {
-                self.line_bytes = 0;
-                if size == 0 { Step::Trailer } else { Step::Data(size) }
-            }
+            (Step::SizeLineFeed(size), b'\n') => self.begin_chunk(size),
             (Step::DataReturn, b'\r') => Step::DataLineFeed,
             (Step::DataLineFeed, b'\n') => Step::Size,
             (Step::Trailer, b'\r') => Step::LastLineFeed,
@@ -189,14 +214,60 @@ impl Drain {
         }
     }
 
-    /// Counts a byte of a line, its two last ones apart from its length, and of all trailers.
-    fn line_has_room(&mut self, step: Step) -> bool {
-        if matches!(step, Step::Trailer | Step::TrailerName | Step::TrailerValue) {
-            self.trailer_bytes += 1;
+    fn begin_chunk(&mut self, size: u64) -> Step {
+        self.line_bytes = 0;
+        if size == 0 {
+            return Step::Trailer;
         }
+        match self.body_bytes.checked_add(size) {
+            Some(total) if total <= self.body_bytes_max => Step::Data(size),
+            total => {
+                self.body_bytes = total.unwrap_or(u64::MAX);
+                Step::TooLong
+            }
+        }
+    }
+
+    /// Counts a byte of a line, its two last ones apart from its length, and of what is extra.
+    fn line_has_room(&mut self, step: Step) -> bool {
+        let is_extra = matches!(
+            step,
+            Step::Extension(..) | Step::Trailer | Step::TrailerName | Step::TrailerValue
+        );
+        self.extra_bytes += usize::from(is_extra);
         self.line_bytes += 1;
         self.line_bytes <= self.line_bytes_max.saturating_add(2)
-            && self.trailer_bytes <= self.trailer_bytes_max
+            && self.extra_bytes <= self.extra_bytes_max
+    }
+}
+
+impl Extension {
+    /// Where the next byte of a size line leads that announces a chunk of `size` bytes.
+    fn next(self, size: u64, byte: u8) -> Step {
+        let next = match (self, byte) {
+            (Self::Name | Self::Value | Self::QuoteEnd, b'\r') => return Step::SizeLineFeed(size),
+            (Self::Name | Self::AfterName, b'=') => Self::BeforeValue,
+            (
+                Self::Name | Self::AfterName | Self::Value | Self::QuoteEnd | Self::AfterValue,
+                b';',
+            ) => Self::BeforeName,
+            (Self::BeforeName | Self::BeforeValue, b' ' | b'\t') => self,
+            (Self::Name | Self::AfterName, b' ' | b'\t') => Self::AfterName,
+            (Self::Value | Self::QuoteEnd | Self::AfterValue, b' ' | b'\t') => Self::AfterValue,
+            (Self::BeforeValue | Self::Quoted, b'"') => {
+                if self == Self::Quoted {
+                    Self::QuoteEnd
+                } else {
+                    Self::Quoted
+                }
+            }
+            (Self::Quoted, b'\\') => Self::QuotedPair,
+            (Self::Quoted | Self::QuotedPair, _) if field::is_value(&[byte]) => Self::Quoted,
+            (Self::BeforeName | Self::Name, _) if field::is_token_byte(byte) => Self::Name,
+            (Self::BeforeValue | Self::Value, _) if field::is_token_byte(byte) => Self::Value,
+            _ => return Step::Bad,
+        };
+        Step::Extension(size, next)
     }
 }
 
@@ -250,8 +321,61 @@ mod tests {
     fn chunks_end_with_the_one_of_size_zero() {
         check_good("0\r\n\r\n", 0);
         check_good("3\r\nabc\r\n00A\r\n0123456789\r\n0\r\n\r\n", 13);
-        check_good("1;a=\"b c\"\r\nx\r\n0 ;y\r\n\r\n", 1);
-        check_good("1 \t;\r\nx\r\n0\r\nA: b\r\nC:\r\n\r\n", 1);
+        check_good("1\r\nx\r\n0\r\nA: b\r\nC:\r\n\r\n", 1);
+    }
+
+    #[test]
+    fn extensions_have_names_and_perhaps_values() {
+        for line in [
+            ";a",
+            ";a=b",
+            ";a;b;c=d",
+            ";a=\"b c\"",
+            ";a=\"\"",
+            ";a=\"\\\";\\\\\"",
+            ";a=\"b\";c",
+            "; \ta \t=\t b ;e",
+            ";a=\"b\" ;e",
+        ] {
+            check_good(&format!("1{line}\r\nx\r\n0{line}\r\n\r\n"), 1);
+        }
+        for line in [
+            ";\r",
+            ";;",
+            ";=",
+            "; \r",
+            ";a=\r",
+            ";a=;",
+            ";a \r",
+            ";a=b \r",
+            ";a=\"b\r",
+            ";a=\"b\"c",
+            ";a b",
+            ";a=b\"",
+            ";a=b c",
+            ";a=\"\\\r",
+            ";a\n",
+            ";a=\"\n",
+            ";a=\"b\"\n",
+            ";\"",
+            ";a=\"\0",
+            ";a:",
+            ";a==",
+        ] {
+            check_bad(&format!("1{line}"));
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_too_long_is_known_by_its_sizes() {
+        let limits = HeadLimits::default();
+        let drain = |bytes: &[u8]| {
+            let mut drain = Drain::new(Framing::Chunked, &limits).up_to(10);
+            (drain.feed(bytes).1, drain.body_bytes())
+        };
+        assert_eq!(drain(b"5\r\n12345\r\n5\r\n12345\r\n0\r\n\r\n"), (DrainState::Done, 10));
+        assert_eq!(drain(b"5\r\n12345\r\n6\r\n"), (DrainState::TooLong, 11));
+        assert_eq!(drain(b"1\r\n1\r\nffffffffffffffff\r\n"), (DrainState::TooLong, u64::MAX));
     }
 
     #[test]
@@ -264,10 +388,9 @@ mod tests {
             ";",
             "1\n",
             "1\r\r",
-            "1 \r",
-            "1 2",
-            "1;a\n",
-            "1;a\0",
+            "1 ",
+            "1\t",
+            "0x",
             "1\r\nab",
             "1\r\na\n",
             "1\r\na\r\r",
@@ -296,6 +419,8 @@ mod tests {
         let mut drain = Drain::new(Framing::Chunked, &limits);
         drain.feed(b"0\r\n");
         assert_eq!(drain.feed(&b"A: b\r\n".repeat(100)).1, DrainState::Bad);
+        let mut drain = Drain::new(Framing::Chunked, &limits);
+        assert_eq!(drain.feed(&b"1;abcdef\r\nx\r\n".repeat(100)).1, DrainState::Bad);
     }
 
     fn almost_chunks() -> impl Strategy<Value = Vec<u8>> {
@@ -305,6 +430,7 @@ mod tests {
             "\r\n",
             "A: b\r\n",
             "1;x\r\n",
+            "1;x=\"",
             "z",
             "5\r\n",
             "hello",

@@ -12,9 +12,11 @@ use crate::http::status::Status;
 pub enum Fault {
     TooManyEmptyLines,
     NotHttp,
+    MethodTooLong,
     RequestLineTooLong,
     RequestLineMalformed,
     TargetMalformed,
+    TargetControl,
     VersionMissing,
     VersionMalformed,
     VersionUnsupported,
@@ -25,6 +27,7 @@ pub enum Fault {
     FieldFolded,
     FieldNameMalformed,
     FieldValueMalformed,
+    FieldContradicts,
     HostMissing,
     HostRepeated,
     HostMalformed,
@@ -34,6 +37,8 @@ pub enum Fault {
     TransferEncodingUnknown,
     TransferEncodingTooOld,
     TwoLengths,
+    ChunkMalformed,
+    BodyCut,
 }
 
 impl Fault {
@@ -42,12 +47,13 @@ impl Fault {
         match self {
             Fault::RequestLineTooLong => Status::REQUEST_URI_TOO_LONG,
             Fault::HeadTooLong => Status::HEADER_FIELDS_TOO_LARGE,
-            Fault::TransferEncodingUnknown => Status::NOT_IMPLEMENTED,
+            Fault::MethodTooLong | Fault::TransferEncodingUnknown => Status::NOT_IMPLEMENTED,
             Fault::VersionUnsupported => Status::VERSION_NOT_SUPPORTED,
             Fault::TooManyEmptyLines
             | Fault::NotHttp
             | Fault::RequestLineMalformed
             | Fault::TargetMalformed
+            | Fault::TargetControl
             | Fault::VersionMissing
             | Fault::VersionMalformed
             | Fault::BareLineFeed
@@ -56,6 +62,7 @@ impl Fault {
             | Fault::FieldFolded
             | Fault::FieldNameMalformed
             | Fault::FieldValueMalformed
+            | Fault::FieldContradicts
             | Fault::HostMissing
             | Fault::HostRepeated
             | Fault::HostMalformed
@@ -63,7 +70,9 @@ impl Fault {
             | Fault::ContentLengthRepeated
             | Fault::TransferEncodingMalformed
             | Fault::TransferEncodingTooOld
-            | Fault::TwoLengths => Status::BAD_REQUEST,
+            | Fault::TwoLengths
+            | Fault::ChunkMalformed
+            | Fault::BodyCut => Status::BAD_REQUEST,
         }
     }
 
@@ -72,6 +81,7 @@ impl Fault {
         match self {
             Fault::TooManyEmptyLines => "Too many empty lines stand before the request.",
             Fault::NotHttp => "This port speaks plain HTTP, and the request does not begin as one.",
+            Fault::MethodTooLong => "The method is longer than any that this server knows.",
             Fault::RequestLineTooLong => "The request line is longer than this server allows.",
             Fault::RequestLineMalformed => {
                 "The request line is not a method, a target and a version with one space between."
@@ -79,10 +89,14 @@ impl Fault {
             Fault::TargetMalformed => {
                 "The request target is malformed or does not suit the method."
             }
+            Fault::TargetControl => "The request target contains an encoded NUL, CR or LF.",
             Fault::VersionMissing => "The request line names no protocol version.",
             Fault::VersionMalformed => "The protocol version is not of the form HTTP/1.1.",
             Fault::VersionUnsupported => "This server speaks HTTP/1.0 and HTTP/1.1 only.",
             Fault::BareLineFeed => "A line of the request head does not end with CR LF.",
+            Fault::FieldContradicts => {
+                "A request header field that may stand once stands twice, with different values."
+            }
             Fault::FieldTooLong => "A request header field is longer than this server allows.",
             Fault::TooManyFields => "The request has more header fields than this server allows.",
             Fault::HeadTooLong => "The request head is longer than this server allows.",
@@ -100,6 +114,8 @@ impl Fault {
             Fault::TransferEncodingUnknown => "The request body is in an unknown transfer coding.",
             Fault::TransferEncodingTooOld => "An HTTP/1.0 request has no Transfer-Encoding.",
             Fault::TwoLengths => "The request has both a Transfer-Encoding and a Content-Length.",
+            Fault::ChunkMalformed => "The chunks of the request body are malformed.",
+            Fault::BodyCut => "The connection ended before the request body did.",
         }
     }
 }

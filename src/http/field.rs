@@ -194,6 +194,45 @@ known_fields! {
     Referer "Referer"
     UserAgent "User-Agent"
     Via "Via"
+    ContentType "Content-Type"
+    Date "Date"
+    From "From"
+    MaxForwards "Max-Forwards"
+    Origin "Origin"
+    ProxyAuthorization "Proxy-Authorization"
+}
+
+impl Known {
+    /// Whether a request may have one such field only, since its value is no list (RFC 9110 section
+    /// 5.3). Host and Content-Length have rules of their own.
+    const fn stands_once(self) -> bool {
+        match self {
+            Known::IfModifiedSince
+            | Known::IfUnmodifiedSince
+            | Known::IfRange
+            | Known::Range
+            | Known::Authorization
+            | Known::Referer
+            | Known::UserAgent
+            | Known::ContentType
+            | Known::Date
+            | Known::From
+            | Known::MaxForwards
+            | Known::Origin
+            | Known::ProxyAuthorization => true,
+            Known::Host
+            | Known::Connection
+            | Known::ContentLength
+            | Known::TransferEncoding
+            | Known::Expect
+            | Known::IfMatch
+            | Known::IfNoneMatch
+            | Known::Accept
+            | Known::AcceptEncoding
+            | Known::AcceptLanguage
+            | Known::Via => false,
+        }
+    }
 }
 
 /// Where each known field first stands, and which occur more than once.
@@ -211,14 +250,15 @@ impl<'b> Index<'b> {
         Index { first: [None; Known::ALL.len()], repeated: 0 }
     }
 
-    pub(super) fn note(&mut self, name: &[u8], value: &'b [u8]) {
-        let Some(known) = Known::of(name) else { return };
-        let first = &mut self.first[known as usize];
-        if first.is_none() {
-            *first = Some(value);
-        } else {
-            self.repeated |= 1 << (known as u32);
-        }
+    /// Remembers a field; `false` if it contradicts a former one and may stand once only.
+    pub(super) fn note(&mut self, name: &[u8], value: &'b [u8]) -> bool {
+        let Some(known) = Known::of(name) else { return true };
+        let Some(first) = self.first[known as usize] else {
+            self.first[known as usize] = Some(value);
+            return true;
+        };
+        self.repeated |= 1 << (known as u32);
+        !known.stands_once() || first == value
     }
 
     /// The first value, or the only one.

@@ -53,13 +53,14 @@ fn parse_length(values: Values<'_>) -> Result<Framing, Fault> {
     length.map(Framing::Length).ok_or(Fault::ContentLengthMalformed)
 }
 
+/// One `chunked` is all that counts. An empty place in the list, which RFC 9110 section 5.6.1 would
+/// have us skip, is how one server's `chunked` is hidden from another.
 fn parse_codings(values: Values<'_>) -> Result<Framing, Fault> {
     let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
-    let codings = || values.flat_map(field::members);
-    if !codings().last().is_some_and(is_chunked) {
-        return Err(Fault::TransferEncodingMalformed); // The body would have no end.
-    }
-    if codings().filter(|&coding| is_chunked(coding)).count() > 1 {
+    let codings =
+        || values.flat_map(|value| value.split(|&byte| byte == b',')).map(field::trim_blanks);
+    let chunked = codings().filter(|&coding| is_chunked(coding)).count();
+    if chunked != 1 || !codings().last().is_some_and(is_chunked) || !codings().all(is_coding) {
         return Err(Fault::TransferEncodingMalformed);
     }
     if codings().count() > 1 {
@@ -67,6 +68,12 @@ fn parse_codings(values: Values<'_>) -> Result<Framing, Fault> {
         return Err(Fault::TransferEncodingUnknown);
     }
     Ok(Framing::Chunked)
+}
+
+/// Whether a coding begins with its name; parameters may follow.
+fn is_coding(coding: &[u8]) -> bool {
+    let name_end = coding.iter().position(|byte| matches!(byte, b' ' | b'\t' | b';'));
+    field::is_token(&coding[..name_end.unwrap_or(coding.len())])
 }
 
 #[cfg(test)]
@@ -100,9 +107,19 @@ mod tests {
         assert_eq!(coding("chunked"), Ok(Framing::Chunked));
         assert_eq!(coding("Chunked"), Ok(Framing::Chunked));
         assert_eq!(coding("gzip, chunked"), Err(Fault::TransferEncodingUnknown));
-        for text in
-            ["", "gzip", "identity", "chunked, gzip", "chunked, chunked", "chunked;q=1", "xchunked"]
-        {
+        for text in [
+            "",
+            ",chunked",
+            "chunked,",
+            "gzip,,chunked",
+            "\"chunked\"",
+            "gzip",
+            "identity",
+            "chunked, gzip",
+            "chunked, chunked",
+            "chunked;q=1",
+            "xchunked",
+        ] {
             assert_eq!(coding(text), Err(Fault::TransferEncodingMalformed), "{text:?}");
         }
     }

@@ -13,6 +13,8 @@
 //! - A head has a bounded size: a request line, a number of fields, a length of each, and a total.
 //! - Strict where leniency has hurt others: CR LF at the end of every line, single spaces, no
 //!   folding, no blank before a colon, one `Host`, one way to find the end of the body.
+//! - [`Form::Unsafe`] bears with the looks of a head, and never with two ways to read where it or
+//!   its body ends.
 //! - Nothing is copied; a head with up to [`FIELDS_WITHOUT_ALLOCATION`] fields allocates nothing.
 
 use crate::http::fault::Fault;
@@ -22,7 +24,8 @@ use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::target::{Host, Target};
 
-/// How large a head may grow, in bytes and fields. Line ends are not counted, as in Apache.
+/// How large a head may grow, in bytes and fields, and how it must look. Line ends are not counted,
+/// as in Apache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLimits {
     /// `LimitRequestLine`; a longer one is a 414.
@@ -34,6 +37,23 @@ pub struct HeadLimits {
     /// The whole head. Apache has no such limit, which lets one client hold 800 KB; a longer head
     /// is a 431.
     pub head_bytes_max: usize,
+    /// `HttpProtocolOptions Strict|Unsafe`
+    pub form: Form,
+    /// `HttpProtocolOptions Allow0.9`: a lone `GET /path` is a request, too.
+    pub allows_http09: bool,
+}
+
+/// How much a head's looks matter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// As RFC 9112 says it, without what it lets a server bear with.
+    #[default]
+    Strict,
+    /// Lines may end with LF, but then all of a head must, so that nobody on the way has seen other
+    /// lines in it (section 2.2). Words may have several blanks or tabs between and around them
+    /// (section 3). The version may be in lower case, the target hold any byte above 0x7F and
+    /// backslashes, and a field that may stand once may contradict itself, which makes it void.
+    Unsafe,
 }
 
 impl HeadLimits {
@@ -51,6 +71,8 @@ impl HeadLimits {
             field_bytes_max,
             fields_max,
             head_bytes_max: request_line_bytes_max.saturating_add(fields_bytes_max),
+            form: Form::Strict,
+            allows_http09: false,
         }
     }
 }
@@ -114,10 +136,23 @@ impl BadRequest<'_> {
 /// 2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
+    /// HTTP/0.9: a line asks, the bare content answers, and the end of the connection ends it.
+    Http09,
     /// HTTP/1.0: closes unless asked to stay, knows no chunks.
     Http10,
     /// HTTP/1.1: stays unless asked to close.
     Http11,
+}
+
+impl Version {
+    /// As a request line has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Version::Http09 => "HTTP/0.9",
+            Version::Http10 => "HTTP/1.0",
+            Version::Http11 => "HTTP/1.1",
+        }
+    }
 }
 
 /// What the client's `Connection` field says about the connection's life.
@@ -156,6 +191,19 @@ pub struct Head<'b> {
 }
 
 impl<'b> Head<'b> {
+    fn of_http09(target: Target<'b>, request_line: &'b [u8]) -> Head<'b> {
+        Head {
+            method: Method::Get,
+            target,
+            version: Version::Http09,
+            request_line,
+            fields: Fields::of_checked_block(b""),
+            index: Index::new(),
+            host: None,
+            framing: Framing::None,
+        }
+    }
+
     /// The method.
     pub const fn method(&self) -> Method<'b> {
         self.method
@@ -195,6 +243,12 @@ impl<'b> Head<'b> {
     /// Where the body ends.
     pub const fn framing(&self) -> Framing {
         self.framing
+    }
+
+    /// The same request once its chunks have been read: as if it had announced their length (RFC
+    /// 9112 section 7.1.3).
+    pub fn with_body_read(self, body_bytes: u64) -> Head<'b> {
+        Head { framing: Framing::Length(body_bytes), ..self }
     }
 
     /// All fields in the order of arrival.
@@ -252,25 +306,26 @@ impl<'b> Head<'b> {
             return Expectation::Nothing;
         }
         let mut found = Expectation::Nothing;
-        for value in self.values(Known::Expect).filter(|value| !value.is_empty()) {
-            if !value.eq_ignore_ascii_case(b"100-continue") {
-                return Expectation::Unknown(value);
+        for member in self.values(Known::Expect).flat_map(field::members) {
+            if !member.eq_ignore_ascii_case(b"100-continue") {
+                return Expectation::Unknown(member);
             }
             found = Expectation::Continue;
         }
         found
     }
 
-    /// The client has a body and waits for `100 Continue` before it sends it.
-    pub fn expects_continue(&self) -> bool {
-        self.expectation() == Expectation::Continue && self.framing != Framing::None
+    /// The client has a body and expects a word from us before it sends it. Whatever it expects, be
+    /// it something that we do not know: nobody can tell whether the body will come.
+    pub fn holds_body_back(&self) -> bool {
+        self.expectation() != Expectation::Nothing && self.framing != Framing::None
     }
 }
 
 /// Reads the request head at the start of `bytes`, which are all that has arrived and were not
 /// consumed yet.
 pub fn parse<'b>(bytes: &'b [u8], limits: &HeadLimits) -> Parse<'b> {
-    let skipped = match skip_empty_lines(bytes) {
+    let skipped = match skip_empty_lines(bytes, limits.form) {
         Ok(Some(skipped)) => skipped,
         Ok(None) => return Parse::Partial { begun: false, request_line: None },
         Err(fault) => {
@@ -286,14 +341,16 @@ pub fn parse<'b>(bytes: &'b [u8], limits: &HeadLimits) -> Parse<'b> {
 
 /// Where the request line begins, if its first byte is there. Robustness asks for at least one
 /// empty line (RFC 9112 section 2.2); Apache skips ten.
-fn skip_empty_lines(bytes: &[u8]) -> Result<Option<usize>, Fault> {
+fn skip_empty_lines(bytes: &[u8], form: Form) -> Result<Option<usize>, Fault> {
     const EMPTY_LINES_MAX: usize = 10;
-    for skipped in 0..=EMPTY_LINES_MAX {
-        let start = 2 * skipped;
+    let mut start = 0;
+    for _ in 0..=EMPTY_LINES_MAX {
         match bytes[start..] {
             [] | [b'\r'] => return Ok(None),
-            [b'\r', b'\n', ..] => {}
+            [b'\r', b'\n', ..] => start += 2,
+            [b'\n', ..] if form == Form::Unsafe => start += 1,
             [b'\n', ..] => return Err(Fault::BareLineFeed),
+            [b' ' | b'\t', ..] if form == Form::Unsafe => return Ok(Some(start)),
             // One byte is enough to know a TLS handshake, or any other protocol, from a method.
             [first, ..] if !field::is_token_byte(first) => return Err(Fault::NotHttp),
             [..] => return Ok(Some(start)),
@@ -305,19 +362,37 @@ fn skip_empty_lines(bytes: &[u8]) -> Result<Option<usize>, Fault> {
 fn parse_request<'b>(bytes: &'b [u8], limits: &HeadLimits) -> Result<Parse<'b>, BadRequest<'b>> {
     let bad = |fault| BadRequest { fault, request_line: None, field_name: None };
     let line_max = limits.request_line_bytes_max;
-    let Some((request_line, fields_start)) =
-        line_at(bytes, 0, line_max, Fault::RequestLineTooLong, limits).map_err(bad)?
+    let Some(line) =
+        line_at(bytes, 0, line_max, Fault::RequestLineTooLong, limits).map_err(|fault| {
+            bad(if fault == Fault::RequestLineTooLong {
+                what_is_too_long(bytes, limits)
+            } else {
+                fault
+            })
+        })?
     else {
         return Ok(Parse::Partial { begun: true, request_line: None });
     };
+    let (request_line, fields_start, end) = (line.text, line.next, line.end);
     let bad = |fault| BadRequest { fault, request_line: Some(request_line), field_name: None };
-    let (method, target, version) = parse_request_line(request_line).map_err(bad)?;
-    let Some(extent) = fields_extent(bytes, fields_start, request_line, limits)? else {
+    if end == LineEnd::LineFeed && limits.form == Form::Strict {
+        return Err(BadRequest {
+            fault: Fault::BareLineFeed,
+            request_line: None,
+            field_name: None,
+        });
+    }
+    let (method, target, version) = parse_request_line(request_line, limits).map_err(bad)?;
+    if version == Version::Http09 {
+        let head = Head::of_http09(target, request_line);
+        return Ok(Parse::Complete { head, length: fields_start });
+    }
+    let Some(extent) = fields_extent(bytes, fields_start, end, request_line, limits)? else {
         return Ok(Parse::Partial { begun: true, request_line: Some(request_line) });
     };
 
     let block = &bytes[fields_start..extent.end];
-    let index = check_fields(block, extent.count).map_err(bad)?;
+    let index = check_fields(block, extent.count, limits.form).map_err(bad)?;
     let fields = Fields::of_checked_block(block);
     let host = decide_host(&target, version, &index).map_err(bad)?;
     let framing = Framing::decide(
@@ -330,8 +405,34 @@ fn parse_request<'b>(bytes: &'b [u8], limits: &HeadLimits) -> Result<Parse<'b>, 
     Ok(Parse::Complete { head, length: extent.end })
 }
 
-/// The line that begins at `start`, without its end, and where the next one begins; `None` if its
-/// end is not there yet.
+/// A method that is longer than any line may be is longer than any that we know (RFC 9112 section 3).
+fn what_is_too_long(bytes: &[u8], limits: &HeadLimits) -> Fault {
+    let certain = &bytes[..bytes.len().min(limits.request_line_bytes_max)];
+    if certain.iter().all(|&byte| field::is_token_byte(byte)) {
+        Fault::MethodTooLong
+    } else {
+        Fault::RequestLineTooLong
+    }
+}
+
+/// A line whose end has come.
+struct Line<'b> {
+    /// Without its end.
+    text: &'b [u8],
+    end: LineEnd,
+    /// Where the next one begins.
+    next: usize,
+}
+
+/// What stands behind a line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LineEnd {
+    /// CR LF
+    Both,
+    LineFeed,
+}
+
+/// The line that begins at `start`; `None` if its end is not there yet.
 ///
 /// A line that will be too long is known to be before its end comes. Both bounds are places in the
 /// stream, and the nearer one is reported, so that the answer does not depend on how much arrived
@@ -342,39 +443,66 @@ fn line_at<'b>(
     line_bytes_max: usize,
     too_long: Fault,
     limits: &HeadLimits,
-) -> Result<Option<(&'b [u8], usize)>, Fault> {
+) -> Result<Option<Line<'b>>, Fault> {
     let room = limits.head_bytes_max.checked_sub(start).ok_or(Fault::HeadTooLong)?;
     let rest = &bytes[start..];
     let line_feed = memchr::memchr(b'\n', rest);
     let with_return = &rest[..line_feed.unwrap_or(rest.len())];
-    let line = with_return.strip_suffix(b"\r").unwrap_or(with_return);
-    if line.len() > line_bytes_max.min(room) {
+    let text = with_return.strip_suffix(b"\r").unwrap_or(with_return);
+    if text.len() > line_bytes_max.min(room) {
         return Err(if line_bytes_max <= room { too_long } else { Fault::HeadTooLong });
     }
-    match line_feed {
-        None => Ok(None),
-        Some(_) if line.len() == with_return.len() => Err(Fault::BareLineFeed),
-        Some(line_feed) => Ok(Some((line, start + line_feed + 1))),
-    }
+    let Some(line_feed) = line_feed else { return Ok(None) };
+    let end = if text.len() == with_return.len() { LineEnd::LineFeed } else { LineEnd::Both };
+    Ok(Some(Line { text, end, next: start + line_feed + 1 }))
 }
 
 /// Splits `GET /path HTTP/1.1` at its two single spaces (RFC 9112 section 3).
-fn parse_request_line(line: &[u8]) -> Result<(Method<'_>, Target<'_>, Version), Fault> {
-    let mut parts = line.splitn(3, |&byte| byte == b' ');
-    let method = parts.next().and_then(Method::parse).ok_or(Fault::RequestLineMalformed)?;
-    let target = parts.next().filter(|it| !it.is_empty()).ok_or(Fault::RequestLineMalformed)?;
-    let version = parse_version(parts.next().ok_or(Fault::VersionMissing)?)?;
-    Ok((method, Target::parse(target, method)?, version))
+fn parse_request_line<'b>(
+    line: &'b [u8],
+    limits: &HeadLimits,
+) -> Result<(Method<'b>, Target<'b>, Version), Fault> {
+    let form = limits.form;
+    let words = match form {
+        Form::Strict => three_words(line.split(|&byte| byte == b' ')),
+        Form::Unsafe => {
+            let blanks = |byte: &u8| matches!(byte, b' ' | b'\t');
+            three_words(line.split(blanks).filter(|word| !word.is_empty()))
+        }
+    };
+    let [method, target, version] = words.ok_or(Fault::RequestLineMalformed)?;
+    let method = method.and_then(Method::parse).ok_or(Fault::RequestLineMalformed)?;
+    let target = target.filter(|it| !it.is_empty()).ok_or(Fault::RequestLineMalformed)?;
+    let version = match version {
+        Some(text) => parse_version(text, form)?,
+        None if limits.allows_http09 && method == Method::Get => Version::Http09,
+        None => return Err(Fault::VersionMissing),
+    };
+    let target = Target::parse(target, method, form)?;
+    if version == Version::Http09 && !matches!(target, Target::Origin { .. }) {
+        return Err(Fault::TargetMalformed);
+    }
+    Ok((method, target, version))
 }
 
-fn parse_version(text: &[u8]) -> Result<Version, Fault> {
-    let &[b'H', b'T', b'T', b'P', b'/', major, b'.', minor] = text else {
-        return Err(Fault::VersionMalformed);
+/// Up to three words; `None` if there are more.
+fn three_words<'b>(mut words: impl Iterator<Item = &'b [u8]>) -> Option<[Option<&'b [u8]>; 3]> {
+    let three = [words.next(), words.next(), words.next()];
+    words.next().is_none().then_some(three)
+}
+
+fn parse_version(text: &[u8], form: Form) -> Result<Version, Fault> {
+    let (name, numbers) = text.split_at_checked(b"HTTP/".len()).ok_or(Fault::VersionMalformed)?;
+    let is_named = match form {
+        Form::Strict => name == b"HTTP/",
+        Form::Unsafe => name.eq_ignore_ascii_case(b"HTTP/"),
     };
+    let &[major, b'.', minor] = numbers else { return Err(Fault::VersionMalformed) };
     match (major, minor) {
+        _ if !is_named => Err(Fault::VersionMalformed),
         (b'1', b'0') => Ok(Version::Http10),
         (b'1', b'1'..=b'9') => Ok(Version::Http11),
-        (b'2'..=b'9', b'0'..=b'9') => Err(Fault::VersionUnsupported),
+        (b'0' | b'2'..=b'9', b'0'..=b'9') => Err(Fault::VersionUnsupported),
         _ => Err(Fault::VersionMalformed),
     }
 }
@@ -390,6 +518,7 @@ struct Extent {
 fn fields_extent<'b>(
     bytes: &'b [u8],
     fields_start: usize,
+    end: LineEnd,
     request_line: &'b [u8],
     limits: &HeadLimits,
 ) -> Result<Option<Extent>, BadRequest<'b>> {
@@ -403,11 +532,13 @@ fn fields_extent<'b>(
             field_name: (fault == Fault::FieldTooLong)
                 .then(|| name_for_display(&bytes[start..], limits)),
         })?;
-        let Some((line, next)) = line else { return Ok(None) };
-        if line.is_empty() {
-            return Ok(Some(Extent { count, end: next }));
+        let Some(line) = line else { return Ok(None) };
+        if line.text.is_empty() && line.end == end {
+            return Ok(Some(Extent { count, end: line.next }));
         }
-        let fault = if matches!(line[0], b' ' | b'\t') {
+        let fault = if line.end != end {
+            Some(Fault::BareLineFeed)
+        } else if matches!(line.text[0], b' ' | b'\t') {
             Some(Fault::FieldFolded)
         } else if limits.fields_max > 0 && count == limits.fields_max {
             Some(Fault::TooManyFields)
@@ -418,7 +549,7 @@ fn fields_extent<'b>(
             return Err(BadRequest { fault, request_line: Some(request_line), field_name: None });
         }
         count += 1;
-        start = next;
+        start = line.next;
     }
 }
 
@@ -434,7 +565,7 @@ fn name_for_display<'b>(field: &'b [u8], limits: &HeadLimits) -> &'b [u8] {
 pub const FIELDS_WITHOUT_ALLOCATION: usize = 32;
 
 /// Checks names and values, and notes where the known ones stand.
-fn check_fields(block: &[u8], count: usize) -> Result<Index<'_>, Fault> {
+fn check_fields(block: &[u8], count: usize, form: Form) -> Result<Index<'_>, Fault> {
     let mut few = [httparse::EMPTY_HEADER; FIELDS_WITHOUT_ALLOCATION];
     let mut many;
     let room = if count <= few.len() {
@@ -447,7 +578,10 @@ fn check_fields(block: &[u8], count: usize) -> Result<Index<'_>, Fault> {
         Ok(httparse::Status::Complete((_, headers))) => {
             let mut index = Index::new();
             for header in headers {
-                index.note(header.name.as_bytes(), header.value);
+                let agrees = index.note(header.name.as_bytes(), header.value);
+                if !agrees && form == Form::Strict {
+                    return Err(Fault::FieldContradicts);
+                }
             }
             Ok(index)
         }
@@ -480,7 +614,9 @@ fn decide_host<'b>(
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Expectation, FIELDS_WITHOUT_ALLOCATION, HeadLimits, Parse, Version, Wish, parse};
+    use super::{
+        Expectation, FIELDS_WITHOUT_ALLOCATION, Form, HeadLimits, Parse, Version, Wish, parse,
+    };
     use crate::http::fault::Fault;
     use crate::http::field::Known;
     use crate::http::framing::Framing;
@@ -580,11 +716,11 @@ mod tests {
         check_fault("GET  / HTTP/1.1\r\n", Fault::RequestLineMalformed);
         check_fault("GET\t/ HTTP/1.1\r\n", Fault::RequestLineMalformed);
         check_fault("G(T / HTTP/1.1\r\n", Fault::RequestLineMalformed);
-        check_fault("GET /a b HTTP/1.1\r\n", Fault::VersionMalformed);
-        check_fault("GET / HTTP/1.1 \r\n", Fault::VersionMalformed);
+        check_fault("GET /a b HTTP/1.1\r\n", Fault::RequestLineMalformed);
+        check_fault("GET / HTTP/1.1 \r\n", Fault::RequestLineMalformed);
         check_fault("GET / http/1.1\r\n", Fault::VersionMalformed);
         check_fault("GET / HTTP/1.\r\n", Fault::VersionMalformed);
-        check_fault("GET / HTTP/0.9\r\n", Fault::VersionMalformed);
+        check_fault("GET / HTTP/0.9\r\n", Fault::VersionUnsupported);
         check_fault("GET / HTTP/1.1\r\r\n", Fault::VersionMalformed);
         check_fault("PRI * HTTP/2.0\r\n", Fault::VersionUnsupported);
         check_fault("GET / HTTP/2.0\r\n", Fault::VersionUnsupported);
@@ -657,6 +793,97 @@ mod tests {
     }
 
     #[test]
+    fn a_field_that_may_stand_once_does_not_contradict_itself() {
+        let check = |fields: &str, fault: Option<Fault>| {
+            let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
+            assert_eq!(fault_of(&text), fault, "{text:?}");
+        };
+        let contradicts = Some(Fault::FieldContradicts);
+        check("Range: bytes=0-1\r\nrange: bytes=0-2", contradicts);
+        check("Authorization: Basic YQ==\r\nX: y\r\nAuthorization: Basic Yg==", contradicts);
+        check("User-Agent:\r\nUser-Agent: b", contradicts);
+        check("If-Range: a\r\nIf-Range: a\r\nIf-Range: b", contradicts);
+        check("Range: bytes=0-1\r\nRange: bytes=0-1 ", None);
+        check("Accept: a\r\nAccept: b\r\nX: a\r\nX: b\r\nCookie: a\r\nCookie: b", None);
+    }
+
+    fn loosely(text: &str) -> Parse<'_> {
+        let limits = HeadLimits { form: Form::Unsafe, ..HeadLimits::default() };
+        parse(text.as_bytes(), &limits)
+    }
+
+    #[test]
+    fn unsafe_form_bears_with_looks() {
+        for text in [
+            "GET / HTTP/1.1\nHost: a\n\n",
+            "\n\r\n\nGET / HTTP/1.1\nHost: a\n\n",
+            "GET \t /  HTTP/1.1\r\nHost: a\r\n\r\n",
+            " GET / HTTP/1.1 \r\nHost: a\r\n\r\n",
+            "GET /\u{e9}\\ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / http/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nRange: a\r\nRange: b\r\n\r\n",
+        ] {
+            let Parse::Complete { head, length } = loosely(text) else { panic!("{text:?}") };
+            assert_eq!((head.version(), length), (Version::Http11, text.len()), "{text:?}");
+            assert_eq!(head.host().unwrap().name, "a");
+            assert!(fault_of(text).is_some(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn unsafe_form_never_leaves_a_doubt_where_something_ends() {
+        let check = |text: &str, fault| {
+            let Parse::Invalid(bad) = loosely(text) else { panic!("{text:?}") };
+            assert_eq!(bad.fault, fault, "{text:?}");
+        };
+        check("GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n", Fault::BareLineFeed);
+        check("GET / HTTP/1.1\r\nHost: a\r\n\n", Fault::BareLineFeed);
+        check("GET / HTTP/1.1\nHost: a\r\n\r\n", Fault::BareLineFeed);
+        check("GET / HTTP/1.1\nHost: a\n\r\n", Fault::BareLineFeed);
+        check("GET / HTTP/1.1\nHost: a\nX: b\rc\n\n", Fault::FieldValueMalformed);
+        check("GET / HTTP/1.1\nHost: a\n folded\n\n", Fault::FieldFolded);
+        check("GET / HTTP/1.1\nHost : a\n\n", Fault::FieldNameMalformed);
+        check("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", Fault::HostRepeated);
+        check("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", Fault::RequestLineMalformed);
+        check("GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n", Fault::TargetMalformed);
+        check(
+            "GET / HTTP/1.1\nHost: a\nContent-Length: 1\nTransfer-Encoding: chunked\n\n",
+            Fault::TwoLengths,
+        );
+        check(
+            "GET / HTTP/1.1\nHost: a\nContent-Length: 1\nContent-Length: 2\n\n",
+            Fault::ContentLengthRepeated,
+        );
+    }
+
+    #[test]
+    fn http_0_9_is_a_line_with_get() {
+        let limits = HeadLimits { allows_http09: true, ..HeadLimits::default() };
+        let parse = |text: &'static str| parse(text.as_bytes(), &limits);
+        let Parse::Complete { head, length } = parse("GET /a?b\r\nHost: c\r\n") else { panic!() };
+        assert_eq!((head.version(), head.path(), length), (Version::Http09, &b"/a"[..], 10));
+        assert_eq!((head.fields().count(), head.host(), head.wish()), (0, None, Wish::Unsaid));
+        assert!(matches!(parse("GET /a"), Parse::Partial { .. }));
+        for (text, fault) in [
+            ("GET http://a/\r\n", Fault::TargetMalformed),
+            ("HEAD /\r\n", Fault::VersionMissing),
+            ("GET / HTTP/0.9\r\n", Fault::VersionUnsupported),
+            ("GET\r\n", Fault::RequestLineMalformed),
+        ] {
+            assert!(matches!(parse(text), Parse::Invalid(bad) if bad.fault == fault), "{text:?}");
+        }
+        check_fault("GET /a\r\n", Fault::VersionMissing);
+    }
+
+    #[test]
+    fn a_method_that_fills_the_line_is_unknown_and_not_a_long_target() {
+        check_fault(&"A".repeat(8191), Fault::MethodTooLong);
+        check_fault(&format!("{} / HTTP/1.1\r\n", "A".repeat(9000)), Fault::MethodTooLong);
+        check_fault(&format!("A /{}", "A".repeat(8189)), Fault::RequestLineTooLong);
+        check_fault(&format!("{} /", "A".repeat(8189)), Fault::RequestLineTooLong);
+    }
+
+    #[test]
     fn expectations_count_from_http_1_1_on() {
         let expectation = |version: &str, fields: &str| {
             let text =
@@ -667,15 +894,17 @@ mod tests {
                 Expectation::Continue => "continue".to_owned(),
                 Expectation::Unknown(value) => String::from_utf8_lossy(value).into_owned(),
             };
-            assert_eq!(head.expects_continue(), kind == "continue");
+            assert_eq!(head.holds_body_back(), kind != "nothing");
             kind
         };
         assert_eq!(expectation("1.1", "Expect: 100-Continue\r\n"), "continue");
         assert_eq!(expectation("1.0", "Expect: 100-continue\r\n"), "nothing");
         assert_eq!(expectation("1.1", "Expect:\r\n"), "nothing");
         assert_eq!(expectation("1.1", "Expect: 100-continue\r\nExpect: tea\r\n"), "tea");
+        assert_eq!(expectation("1.1", "Expect: ,100-continue, 100-continue\r\n"), "continue");
+        assert_eq!(expectation("1.1", "Expect: x 100-continue\r\n"), "x 100-continue");
         let bodyless = complete("GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n").0;
-        assert!(!bodyless.expects_continue());
+        assert!(!bodyless.holds_body_back());
     }
 
     #[test]
@@ -694,6 +923,7 @@ mod tests {
             field_bytes_max: 6,
             fields_max: 2,
             head_bytes_max: 1000,
+            ..HeadLimits::default()
         };
         let check = |text: &str, fault: Option<Fault>| match parse(text.as_bytes(), &limits) {
             Parse::Invalid(bad) => assert_eq!(Some(bad.fault), fault, "{text:?}"),
@@ -758,12 +988,14 @@ mod tests {
     }
 
     fn small_limits() -> impl Strategy<Value = HeadLimits> {
-        (0_usize..24, 0_usize..24, 0_usize..4, 0_usize..90).prop_map(
-            |(line, field, fields, head)| HeadLimits {
+        (0_usize..24, 0_usize..24, 0_usize..4, 0_usize..90, any::<bool>()).prop_map(
+            |(line, field, fields, head, lenient)| HeadLimits {
                 request_line_bytes_max: line,
                 field_bytes_max: field,
                 fields_max: fields,
                 head_bytes_max: head,
+                form: if lenient { Form::Unsafe } else { Form::Strict },
+                allows_http09: lenient,
             },
         )
     }

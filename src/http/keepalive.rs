@@ -89,7 +89,7 @@ pub fn decide(settings: &KeepAliveSettings, exchange: &Exchange) -> Fate {
         return Fate::Close;
     }
     match (exchange.wish, exchange.version) {
-        (Wish::Close, _) | (Wish::Unsaid, Version::Http10) => Fate::Close,
+        (Wish::Close, _) | (Wish::Unsaid, Version::Http10) | (_, Version::Http09) => Fate::Close,
         (Wish::KeepAlive, _) => Fate::KeepAnnounced { timeout_secs: settings.timeout_secs, left },
         (Wish::Unsaid, Version::Http11) => Fate::Keep,
     }

@@ -9,6 +9,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::http::fault::Fault;
+use crate::http::head::Form;
 use crate::http::method::Method;
 
 /// The second word of the request line.
@@ -41,14 +42,14 @@ impl<'b> Target<'b> {
     /// Reads the target of a request with this method.
     ///
     /// # Errors
-    /// The fault to answer with: a byte that no target has, a fragment, user information, a form
-    /// that does not suit.
-    pub fn parse(text: &'b [u8], method: Method<'_>) -> Result<Target<'b>, Fault> {
-        // A fragment never travels (RFC 9110 section 4.2.5): whoever sends one splits URLs
-        // otherwise than we do.
-        if text.is_empty() || text.iter().any(|&byte| byte <= b' ' || byte == 0x7f || byte == b'#')
-        {
+    /// The fault to answer with: a byte that no target has, written out or encoded, a fragment, user
+    /// information, a form that does not suit.
+    pub fn parse(text: &'b [u8], method: Method<'_>, form: Form) -> Result<Target<'b>, Fault> {
+        if text.is_empty() || !text.iter().all(|&byte| may_stand_in_target(byte, form)) {
             return Err(Fault::TargetMalformed);
+        }
+        if form == Form::Strict && hides_control(text) {
+            return Err(Fault::TargetControl);
         }
         if method == Method::Connect {
             return match Host::parse(text) {
@@ -94,6 +95,30 @@ impl<'b> Target<'b> {
             Target::Origin { .. } | Target::Asterisk => None,
         }
     }
+}
+
+/// Whether a target may contain this byte. Narrower than what clients send is only RFC 3986, which
+/// has no `"`, `<`, `>`, `^`, `` ` ``, `{`, `|` and `}`.
+const fn may_stand_in_target(byte: u8, form: Form) -> bool {
+    match byte {
+        // A fragment never travels (RFC 9110 section 4.2.5): whoever sends one splits URLs
+        // otherwise than we do.
+        0..=b' ' | 0x7f | b'#' => false,
+        // Some would make a slash of the one, and characters of the other.
+        b'\\' | 0x80.. => matches!(form, Form::Unsafe),
+        _ => true,
+    }
+}
+
+/// Whether something encoded ends texts elsewhere: NUL, and in the path CR and LF. In a query these
+/// two are what a browser makes of a text of several lines.
+fn hides_control(text: &[u8]) -> bool {
+    let path_end = memchr::memchr(b'?', text).unwrap_or(text.len());
+    memchr::memchr_iter(b'%', text).any(|percent| match &text[percent + 1..] {
+        [b'0', b'0', ..] => true,
+        [b'0', b'a' | b'A' | b'd' | b'D', ..] => percent < path_end,
+        _ => false,
+    })
 }
 
 fn strip_http_scheme(text: &[u8]) -> Option<&[u8]> {
@@ -180,6 +205,7 @@ fn is_name_or_ipv4(name: &str) -> bool {
 mod tests {
     use super::{Host, Target};
     use crate::http::fault::Fault;
+    use crate::http::head::Form;
     use crate::http::method::Method;
 
     fn host(text: &str) -> Option<(&str, Option<u16>)> {
@@ -234,7 +260,7 @@ mod tests {
     }
 
     fn target<'t>(method: Method<'_>, text: &'t str) -> Result<Target<'t>, Fault> {
-        Target::parse(text.as_bytes(), method)
+        Target::parse(text.as_bytes(), method, Form::Strict)
     }
 
     #[test]
@@ -268,11 +294,35 @@ mod tests {
         {
             assert_eq!(target(Method::Get, text), Err(Fault::TargetMalformed), "{text:?}");
         }
+        for text in ["/a\\b", "/\u{e9}", "/?\\", "\\"] {
+            assert_eq!(target(Method::Get, text), Err(Fault::TargetMalformed), "{text:?}");
+        }
         for text in ["http://", "http:///x", "http://u@a/", "http://:80/"] {
             assert_eq!(target(Method::Get, text), Err(Fault::HostMalformed), "{text:?}");
         }
         for text in ["/", "a", "http://a/", ":80", "*"] {
             assert_eq!(target(Method::Connect, text), Err(Fault::TargetMalformed), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn encoded_controls_are_refused_where_they_would_end_something() {
+        for text in ["/%00", "/a%0ab", "/%0A", "/%0d", "/%0D/?x", "/?%00", "http://a/%0a"] {
+            assert_eq!(target(Method::Get, text), Err(Fault::TargetControl), "{text:?}");
+        }
+        for text in ["/?a=%0d%0A", "/%09", "/%2500", "/%", "/%0", "/%7f%80"] {
+            assert!(target(Method::Get, text).is_ok(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn unsafe_form_bears_with_bytes_that_others_may_read_otherwise() {
+        let target = |text: &'static str| Target::parse(text.as_bytes(), Method::Get, Form::Unsafe);
+        for text in ["/a\\b", "/\u{e9}", "/%0a", "/%00"] {
+            assert_eq!(target(text).unwrap().path(), text.as_bytes());
+        }
+        for text in ["/a b", "/\0", "/\r", "/#", "/\x7f"] {
+            assert_eq!(target(text), Err(Fault::TargetMalformed), "{text:?}");
         }
     }
 }

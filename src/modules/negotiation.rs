@@ -136,7 +136,7 @@ pub(crate) fn type_map(request: &mut Request<'_>) -> Result<Response, Stop> {
     let policy = policy(request, &settings, false);
     let chosen = decide(request, &variants, &policy)?;
     // A cache that does not know Vary would give the choice to everybody.
-    let is_old = request.head.version() == Version::Http10;
+    let is_old = request.head.version() <= Version::Http10;
     request.no_cache |= is_old && !request.host().settings.negotiation.cache_negotiated();
     if let Some((start, length)) = chosen.body {
         let body = map.text[start..start + length].to_vec();

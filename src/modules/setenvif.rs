@@ -16,7 +16,6 @@ use herdgate_conf::{Args, Context, Directive, Overrides, Problem, Word};
 use super::{EVERYWHERE, Module};
 use crate::config::DirSettings;
 use crate::expr::{Condition, Groups};
-use crate::http::head::Version;
 use crate::regex::{self, Case, Regex};
 use crate::request::{Request, Stop};
 
@@ -130,10 +129,7 @@ impl Subject {
             Self::RemoteHost => request.remote_host().map(String::into_bytes),
             Self::ServerAddr => ip(request.client.local),
             Self::RequestMethod => Some(request.head.method().as_str().into()),
-            Self::RequestProtocol => Some(match request.head.version() {
-                Version::Http10 => b"HTTP/1.0".to_vec(),
-                Version::Http11 => b"HTTP/1.1".to_vec(),
-            }),
+            Self::RequestProtocol => Some(request.head.version().as_str().into()),
             Self::RequestUri => Some(request.place.path.clone()),
             Self::Named(name) => {
                 request.fields.header(name).or_else(|| request.env.get(name)).map(<[u8]>::to_vec)

@@ -12,7 +12,6 @@ use super::{Caches, Place, Request, Stop};
 use crate::expr::Facts;
 use crate::files::content::{self, Span};
 use crate::files::open::{self, LinkPolicy, Links, OpenError};
-use crate::http::head::Version;
 use crate::http::status::Status;
 use crate::log::LogClock;
 use crate::log::access::Fields as _;
@@ -179,10 +178,7 @@ impl Facts for Known<'_, '_> {
             "SERVER_NAME" => text(&request.names().host),
             "SERVER_PORT" => text(&request.names().port.to_string()),
             "SERVER_ADMIN" => text(host.settings.core.admin()),
-            "SERVER_PROTOCOL" => text(match request.head.version() {
-                Version::Http10 => "HTTP/1.0",
-                Version::Http11 => "HTTP/1.1",
-            }),
+            "SERVER_PROTOCOL" => text(request.head.version().as_str()),
             "SERVER_SOFTWARE" => text(&request.server.banner),
             "DOCUMENT_ROOT" => document_root(),
             "CONTEXT_DOCUMENT_ROOT" => match place.mapped.as_ref().and_then(Mapped::context) {

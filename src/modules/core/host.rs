@@ -12,7 +12,10 @@ use std::time::Duration;
 use herdgate_conf::{Args, Directive, Overrides, Problem, Span, TimeUnit, Word};
 
 use super::idle;
+use super::protocol::{self, ProtocolOptions};
 use crate::config::HostSettings;
+use crate::http::head::HeadLimits;
+use crate::http::status::Status;
 use crate::log::error_format::ErrorFormat;
 use crate::modules::{HOST, HOST_ONLY};
 use crate::route::alias::lexical;
@@ -33,6 +36,7 @@ pub struct Host {
     error_log: Option<(LogTarget, Span)>,
     error_log_format: Option<Arc<ErrorFormat>>,
     limits: RawLimits,
+    protocol: ProtocolOptions,
     merge_slashes: Option<MergeSlashes>,
     encoded_slashes: Option<AllowEncodedSlashes>,
     trace: Option<Trace>,
@@ -65,10 +69,12 @@ pub enum LogTarget {
 pub struct Limits {
     /// `LimitRequestLine`, without the line end: over it, 414.
     pub line_bytes_max: usize,
-    /// `LimitRequestFieldSize`: over it, 400.
+    /// `LimitRequestFieldSize`: over it, `field_status`.
     pub field_bytes_max: usize,
-    /// `LimitRequestFields`; `None` is unlimited. Over it, 400.
+    /// `LimitRequestFields`; `None` is unlimited. Over it, `field_status`.
     pub fields_max: Option<usize>,
+    /// `LimitRequestFieldStatus`
+    pub field_status: Status,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -76,6 +82,7 @@ struct RawLimits {
     line: Option<usize>,
     field_size: Option<usize>,
     fields: Option<usize>,
+    field_status: Option<Status>,
 }
 
 /// `LimitInternalRecursion`
@@ -159,12 +166,36 @@ impl Host {
         self.error_log.as_ref().map(|(_, span)| *span)
     }
 
-    /// `LimitRequestLine`, `LimitRequestFieldSize` and `LimitRequestFields`.
+    /// How the heads of requests are read.
+    pub fn head_limits(&self) -> HeadLimits {
+        let limits = self.limits();
+        HeadLimits {
+            form: self.protocol.form(),
+            allows_http09: self.protocol.http09(),
+            ..HeadLimits::new(
+                limits.line_bytes_max,
+                limits.field_bytes_max,
+                limits.fields_max.unwrap_or(usize::MAX),
+            )
+        }
+    }
+
+    /// `HttpProtocolOptions RegisteredMethods`
+    pub fn registered_methods(&self) -> bool {
+        self.protocol.registered_methods()
+    }
+
+    pub(super) fn protocol_options(&mut self) -> &mut ProtocolOptions {
+        &mut self.protocol
+    }
+
+    /// `LimitRequestLine`, `LimitRequestFieldSize`, `LimitRequestFields` and `LimitRequestFieldStatus`.
     pub fn limits(&self) -> Limits {
         Limits {
             line_bytes_max: self.limits.line.unwrap_or(8190),
             field_bytes_max: self.limits.field_size.unwrap_or(8190),
             fields_max: Some(self.limits.fields.unwrap_or(100)).filter(|max| *max > 0),
+            field_status: self.limits.field_status.unwrap_or(Status::BAD_REQUEST),
         }
     }
 
@@ -246,7 +277,9 @@ impl Host {
                 line: inner.limits.line.or(self.limits.line),
                 field_size: inner.limits.field_size.or(self.limits.field_size),
                 fields: inner.limits.fields.or(self.limits.fields),
+                field_status: inner.limits.field_status.or(self.limits.field_status),
             },
+            protocol: self.protocol.merge(inner.protocol),
             merge_slashes: inner.merge_slashes.or(self.merge_slashes),
             access_file_names: inner
                 .access_file_names
@@ -277,7 +310,7 @@ impl fmt::Display for ServerName {
 pub(super) const DIRECTIVES: &[Directive<HostSettings>] = &[
     idle::FLUSH_MAX_PIPELINED,
     idle::FLUSH_MAX_THRESHOLD,
-    idle::HTTP_PROTOCOL_OPTIONS,
+    protocol::HTTP_PROTOCOL_OPTIONS,
     idle::MERGE_TRAILERS,
     idle::PROTOCOL,
     idle::PROTOCOLS,
@@ -461,7 +494,7 @@ pub(super) const DIRECTIVES: &[Directive<HostSettings>] = &[
         default: Some("8190"),
         contexts: HOST,
         overrides: Overrides::NONE,
-        docs: "The longest header field that is accepted; a longer one is answered 400.",
+        docs: "The longest header field that is accepted; a longer one is answered as LimitRequestFieldStatus says.",
         apply: |settings, args| {
             settings.core.limits.field_size = Some(whole(args, 0, HEAD_BYTES_MAX)? as usize);
             Ok(())
@@ -473,9 +506,26 @@ pub(super) const DIRECTIVES: &[Directive<HostSettings>] = &[
         default: Some("100"),
         contexts: HOST,
         overrides: Overrides::NONE,
-        docs: "How many header fields a request may have; more are answered 400. 0 is unlimited.",
+        docs: "How many header fields a request may have; more are answered as LimitRequestFieldStatus says. 0 is \
+               unlimited.",
         apply: |settings, args| {
             settings.core.limits.fields = Some(whole(args, 0, 32767)? as usize);
+            Ok(())
+        },
+    },
+    Directive {
+        name: "LimitRequestFieldStatus",
+        syntax: "LimitRequestFieldStatus 400|431",
+        default: Some("400"),
+        contexts: HOST,
+        overrides: Overrides::NONE,
+        docs: "Herdgate's own. How a header field that is too long, or one too many, is answered: 400 as by Apache, or 431, \
+               which tells a client what to mend (RFC 6585).",
+        apply: |settings, args| {
+            settings.core.limits.field_status = Some(args.choice(&[
+                ("400", Status::BAD_REQUEST),
+                ("431", Status::HEADER_FIELDS_TOO_LARGE),
+            ])?);
             Ok(())
         },
     },

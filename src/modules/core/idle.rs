@@ -89,48 +89,6 @@ pub(super) const FLUSH_MAX_THRESHOLD: Directive<HostSettings> = idle(
     bytes,
 );
 
-pub(super) const HTTP_PROTOCOL_OPTIONS: Directive<HostSettings> = idle(
-    "HttpProtocolOptions",
-    "HttpProtocolOptions [Strict|Unsafe] [RegisteredMethods|LenientMethods] [Allow0.9|Require1.0]",
-    HOST,
-    Overrides::NONE,
-    "Without effect: requests are always read strictly, a method that nobody knows is answered 501, and HTTP/0.9 is \
-     not spoken. Unsafe is a warning.",
-    http_protocol_options,
-);
-
-fn http_protocol_options(_: &mut HostSettings, args: &mut Args<'_>) -> Result<(), Problem> {
-    const PAIRS: [[&str; 2]; 3] =
-        [["Strict", "Unsafe"], ["RegisteredMethods", "LenientMethods"], ["Allow0.9", "Require1.0"]];
-    let mut chosen: [Option<&str>; 3] = [None; 3];
-    let first = args.required()?;
-    let mut unsafe_word = None;
-    for word in std::iter::once(first).chain(&mut *args) {
-        let found = PAIRS.iter().enumerate().find_map(|(number, pair)| {
-            let name = pair.iter().find(|name| name.eq_ignore_ascii_case(&word.text))?;
-            Some((number, *name))
-        });
-        let Some((number, name)) = found else {
-            let help =
-                "Strict or Unsafe, RegisteredMethods or LenientMethods, Allow0.9 or Require1.0";
-            return Err(
-                Problem::at(word, format!("{:?} is not one of its options", word.text)).help(help)
-            );
-        };
-        if chosen[number].replace(name).is_some_and(|before| before != name) {
-            let [one, other] = PAIRS[number];
-            return Err(Problem::at(word, format!("'{one}' and '{other}' are mutually exclusive")));
-        }
-        if name == "Unsafe" {
-            unsafe_word = Some(word);
-        }
-    }
-    if let Some(word) = unsafe_word {
-        args.warn(Problem::at(word, "requests are read strictly all the same"));
-    }
-    Ok(())
-}
-
 pub(super) const MERGE_TRAILERS: Directive<HostSettings> = idle(
     "MergeTrailers",
     "MergeTrailers On|Off",

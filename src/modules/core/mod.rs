@@ -3,6 +3,7 @@
 //! ```text
 //! server.rs      the whole server       ServerTokens
 //! host.rs        one virtual host       ServerName, DocumentRoot, KeepAlive, LimitRequestLine, …
+//!                                       protocol.rs: HttpProtocolOptions
 //! directory.rs   one section            ErrorDocument, FileETag, EnableSendfile, …
 //!                                       options.rs: Options; overrides.rs: AllowOverride;
 //!                                       log_level.rs: LogLevel
@@ -18,6 +19,7 @@ mod idle;
 mod log_level;
 mod options;
 mod overrides;
+mod protocol;
 mod server;
 
 pub use directory::{
