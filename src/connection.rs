@@ -375,8 +375,9 @@ impl WebConnection {
                     break;
                 }
                 Parse::Invalid(bad) => {
-                    let line = bad.request_line.unwrap_or_default();
-                    self.refuse(line, self.status_of(bad.fault), bad.reason(), turn, &mut answers);
+                    let asked = Asked::nothing(bad.request_line.unwrap_or_default());
+                    let status = self.status_of(bad.fault);
+                    self.refuse(&asked, status, bad.reason(), turn, &mut answers);
                     used = input.len();
                     then = Some(Then::Close);
                 }
@@ -432,8 +433,8 @@ impl WebConnection {
         answers: &mut Answers,
     ) -> (usize, Then) {
         if drain.state() == DrainState::Bad {
-            let (line, fault) = (request.head.request_line(), Fault::ChunkMalformed);
-            self.refuse(line, fault.status(), fault.explanation(), turn, answers);
+            let fault = Fault::ChunkMalformed;
+            self.refuse(&request.asked(false), fault.status(), fault.explanation(), turn, answers);
             return (0, Then::Close);
         }
         self.respond(request.with_body_read(drain.body_bytes()), rest, turn, answers)
@@ -469,13 +470,7 @@ impl WebConnection {
     ) -> (usize, Then) {
         let head = &request.head;
         let framing = if request.body_bytes.is_some() { Framing::None } else { head.framing() };
-        let asked = Asked {
-            head: Some(head),
-            line: head.request_line(),
-            raw: request.raw,
-            received: request.received,
-            followed: is_followed(framing, rest),
-        };
+        let asked = request.asked(is_followed(framing, rest));
         let idle = self.idle_time(&response);
         if !self.answer(&asked, response, turn, answers).keeps() {
             return (0, Then::Close);
@@ -493,21 +488,21 @@ impl WebConnection {
         (used, then)
     }
 
-    /// Answers what nobody can act on: the connection ends with it.
+    /// Answers what nobody can act on, with a status that ends the connection.
     fn refuse(
         &mut self,
-        line: &[u8],
+        asked: &Asked<'_>,
         status: Status,
         why: &str,
         turn: &mut Turn<'_, ThreadState>,
         answers: &mut Answers,
     ) {
         let mut response = request::refuse(&self.server, &self.client, status, why);
-        if line.starts_with(b"HEAD ") {
+        if asked.line.starts_with(b"HEAD ") {
             response.body = Body::Empty;
             response.drop_what_cannot_be(true);
         }
-        self.answer(&Asked::nothing(line), response, turn, answers);
+        self.answer(asked, response, turn, answers);
     }
 
     /// Puts on the scoreboard that a request is being answered, where that may take time, and with `ExtendedStatus` which.
@@ -565,7 +560,8 @@ impl WebConnection {
             held.split(|byte| matches!(byte, b'\r' | b'\n')).filter(|line| !line.is_empty());
         let line = lines.next().unwrap_or_default();
         let mut answers = Answers::new(turn);
-        self.refuse(line, Status::REQUEST_TIMEOUT, "", turn, &mut answers);
+        let asked = Asked::nothing(line);
+        self.refuse(&asked, Status::REQUEST_TIMEOUT, "", turn, &mut answers);
         self.send(answers, Then::Close, turn)
     }
 
@@ -712,7 +708,7 @@ impl WebConnection {
         let limits = self.head_limits();
         let request = request.arrived(&limits);
         let mut answers = Answers::new(turn);
-        self.refuse(request.head.request_line(), status, why, turn, &mut answers);
+        self.refuse(&request.asked(false), status, why, turn, &mut answers);
         self.send(answers, Then::Close, turn)
     }
 
@@ -799,6 +795,16 @@ impl WebConnection {
 }
 
 impl Arrived<'_> {
+    fn asked(&self, followed: bool) -> Asked<'_> {
+        Asked {
+            head: Some(&self.head),
+            line: self.head.request_line(),
+            raw: self.raw,
+            received: self.received,
+            followed,
+        }
+    }
+
     fn keep(&self) -> Kept {
         Kept { raw: self.raw.into(), received: self.received, body_bytes: self.body_bytes }
     }
