@@ -88,11 +88,9 @@ pub struct Work {
 impl Work {
     pub(crate) fn add_slots(&mut self, slots: &[Slot]) {
         for slot in slots {
-            let waits_for_client = slot.waits_for_client.load(Relaxed) != 0;
-            match slot.state() {
-                State::Reading | State::Writing if waits_for_client => self.held_by_clients += 1,
-                _ => {}
-            }
+            let reads_or_writes = matches!(slot.state(), State::Reading | State::Writing);
+            let is_held = reads_or_writes && slot.waits_for_client.load(Relaxed) != 0;
+            self.held_by_clients += u32::from(is_held);
             match slot.state() {
                 State::Reading => self.reading += 1,
                 State::Writing => self.writing += 1,

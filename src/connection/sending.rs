@@ -250,10 +250,9 @@ impl WebConnection {
 /// Why an answer ends early: the client has gone, or else something is amiss with what it was to get.
 fn blame(error: &io::Error) -> Ending {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut};
-    match error.kind() {
-        BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut => Ending::ResponseAborted,
-        _ => Ending::ResponseFailed,
-    }
+    let has_left =
+        matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut);
+    if has_left { Ending::ResponseAborted } else { Ending::ResponseFailed }
 }
 
 impl Sending {

@@ -111,7 +111,7 @@ impl Request<'_> {
 
     fn name_of(&self, address: IpAddr, trust: NameTrust) -> Result<Option<String>, Stop> {
         let address = address.to_canonical();
-        let known = self.server.client_names.get(address, self.now.secs);
+        let known = self.server.client_names.get(address, steady_secs());
         if let Some(name) = known.as_ref().and_then(|answer| answer.name(trust)) {
             return Ok(name);
         }
@@ -127,12 +127,17 @@ impl Request<'_> {
             (NameTrust::Confirmed, Some(name)) => Some(has_address(name, address)),
             (NameTrust::Confirmed, None) | (NameTrust::Claimed, _) => None,
         };
-        let until_secs = self.now.secs.saturating_add(BELIEVED_SECS);
+        let until_secs = steady_secs().saturating_add(BELIEVED_SECS);
         let answer = Answer { name, is_confirmed, until_secs };
         let name = answer.name(trust).flatten();
         self.server.client_names.set(address, answer);
         Ok(name)
     }
+}
+
+/// By a clock that nobody sets.
+fn steady_secs() -> i64 {
+    i64::try_from(herdgate_sys::clock::coarse_monotonic().as_secs()).unwrap_or(i64::MAX)
 }
 
 fn has_address(name: &str, wanted: IpAddr) -> bool {
