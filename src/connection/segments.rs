@@ -11,7 +11,7 @@
 //! ```
 //!
 //! - What is mapped is named to the kernel and never looked at: a file that shrinks costs an error, no signal.
-//! - The last bytes leave only if the file is still what it was: what the client cannot see to be incomplete is complete.
+//! - The last bytes leave only if the file is still as long as it was: what looks complete to the client is complete.
 //!   (But what sendfile(2) has put into the socket is not a copy. Who shortens a file in the middle of a page blanks the
 //!   rest of that page in there too, until it has left.)
 //! - A part that is gone is cut off where it is: the connection ends.
@@ -46,7 +46,8 @@ const WINDOW_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Short pieces are joined up to about this size.
 const GATHER_BYTES_MAX: usize = 64 * 1024;
 /// The end of a mapped part is read instead, after all before it has been copied. A file that has become shorter shows
-/// there; in a mapping the rest of its last page would be zeros.
+/// there; in a mapping the rest of its last page would be zeros. (So it would be before the end, and therefore the file is
+/// looked at before each chunk; but only the end makes an answer look complete.)
 const READ_AT_END_BYTES: u64 = 4096;
 
 /// Segments on their way out.
@@ -151,8 +152,8 @@ impl Segments {
             length = length.min(span.length - READ_AT_END_BYTES);
         }
         let part = Span { length, ..chunk };
-        if self.ends_with(part) {
-            content::check_unchanged(&self.file)?;
+        if !self.sendfile || self.ends_with(part) {
+            content::check_length(&self.file)?;
         }
         Ok(Next::Chunk(part))
     }
@@ -182,7 +183,7 @@ impl Segments {
             self.advance(part.length);
         }
         if has_end {
-            content::check_unchanged(&self.file)?;
+            content::check_length(&self.file)?;
         }
         Ok(bytes)
     }
@@ -221,7 +222,7 @@ impl Segments {
         self.reading = Some(turn.job(move || {
             let bytes = content::read(&file, chunk, Access::MayBlock)?;
             if is_end {
-                content::check_unchanged(&file)?;
+                content::check_length(&file)?;
             }
             Ok(Chunk::InMemory(bytes))
         }));

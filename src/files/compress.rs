@@ -286,7 +286,7 @@ impl Source for Compressed {
             let input = self.read()?;
             self.meter.bytes_in += input.len() as u64;
             if input.is_empty() {
-                content::check_unchanged(&self.file)?;
+                content::check_length(&self.file)?;
                 let piece = encoder.finish()?;
                 self.meter.bytes_out += piece.len() as u64;
                 return Ok(piece);

@@ -158,21 +158,17 @@ pub fn read(file: &Opened, span: Span, access: Access) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether a file is still the version that was opened. To be asked before its last bytes leave: an answer whose
-/// beginning belongs to another version than its end must not look complete.
+/// Whether a file is still as long as when it was opened. To be asked before its last bytes leave: an answer of which
+/// something is missing must not look complete. Waits only where reading does.
 ///
-/// A file that grew passes: that is what logs do, and what was announced of it stays as it was. Who rewrites a file in
-/// place and makes it longer is not told from that. Waits only where reading does.
+/// What is rewritten in place, and is as long as before or longer, passes: the kernel does not tell that from a log that
+/// grows. (A time of change tells neither, for it changes before the length does.) Whoever wants no mixtures renames.
 ///
 /// # Errors
-/// `UnexpectedEof`: it is shorter now. `Other`: it was rewritten in place.
-pub fn check_unchanged(file: &Opened) -> io::Result<()> {
-    let now = file::fstat(file.fd.as_fd())?;
-    if now.size < file.stat.size {
+/// `UnexpectedEof`: it is shorter now.
+pub fn check_length(file: &Opened) -> io::Result<()> {
+    if file::fstat(file.fd.as_fd())?.size < file.stat.size {
         return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    if now.size == file.stat.size && now.modified != file.stat.modified {
-        return Err(io::Error::other("the file was rewritten while it was read"));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `starts` | a second start, pid files of the dead and of strangers, a supervisor that was killed |
 //! | `disk` | no room for logs, scoreboard and pid file |
+//! | `files` | what is being sent is shortened, replaced, deleted, or grows |
 //! | `descriptors` | none left for a connection: EMFILE, ENFILE, ENOBUFS |
 //! | `children` | they die at birth, of signals, or stand still; none can be forked |
 //! | `init` | the server is process 1, and has orphans to bury |
@@ -25,6 +26,7 @@ mod support;
 mod children;
 mod descriptors;
 mod disk;
+mod files;
 mod init;
 mod rights;
 mod starts;

@@ -2,21 +2,11 @@
 
 use crate::on_every_mpm;
 use crate::support::client::head;
-use crate::support::{Site, noise};
+use crate::support::noise;
+use crate::support::roads::{ROADS, on_every_road};
 
 /// More than a socket's buffers ever hold, so that sending has to wait.
 const LARGE: usize = 12_000_000;
-
-/// The ways in which a file gets from the page cache into the socket: folders for them, and what makes them so.
-const ROADS: [&str; 3] = ["sendfile", "mapped", "read"];
-const ROAD_LINES: &str = "<Location /sendfile>\nEnableSendfile On\nEnableMMAP Off\n</Location>\n\
-     <Location /mapped>\nEnableSendfile Off\nEnableMMAP On\n</Location>\n\
-     <Location /read>\nEnableSendfile Off\nEnableMMAP Off\n</Location>";
-
-fn on_every_road(site: Site, bytes: &[u8]) -> Site {
-    let place = |site: Site, road: &&str| site.file(&format!("{road}/large.bin"), bytes);
-    ROADS.iter().fold(site, place).conf(ROAD_LINES)
-}
 
 on_every_mpm!(
     a_file_arrives_byte_for_byte_on_every_road,
@@ -72,39 +62,5 @@ on_every_mpm!(
         }
         assert!(body == noise(LARGE));
         assert_eq!(slow.get("/").status, 200);
-    }
-);
-
-on_every_mpm!(
-    a_file_truncated_while_it_is_sent_ends_the_connection,
-    |site| site.file("large.bin", noise(LARGE)),
-    |server| {
-        let mut client = server.client();
-        client.send(head("GET", "/large.bin", &[]));
-        client.receive_head().unwrap();
-        // The socket's buffers hold some of it; the rest no longer exists when its turn comes. (Not cut in the middle of
-        // a page: its end would turn into zeros even in the socket's buffers, which is how sendfile works.)
-        let file = std::fs::File::options().write(true).open(server.document("large.bin")).unwrap();
-        file.set_len(0).unwrap();
-        let body = client.rest();
-        assert!(body.len() < LARGE, "the end of the connection says that something is missing");
-        assert!(noise(LARGE).starts_with(&body), "and what came is what was there");
-        let children = server.children();
-        assert_eq!(server.get("/").status, 200);
-        assert_eq!(server.children(), children, "nobody died of it");
-    }
-);
-
-on_every_mpm!(
-    a_file_replaced_while_it_is_sent_is_sent_as_it_was,
-    |site| site.file("large.bin", noise(LARGE)),
-    |server| {
-        let mut client = server.client();
-        client.send(head("GET", "/large.bin", &[]));
-        client.receive_head().unwrap();
-        std::fs::write(server.document("new.bin"), "new").unwrap();
-        std::fs::rename(server.document("new.bin"), server.document("large.bin")).unwrap();
-        assert!(client.bytes(LARGE) == noise(LARGE));
-        assert_eq!(client.get("/large.bin").text(), "new");
     }
 );

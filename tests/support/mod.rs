@@ -23,6 +23,7 @@ pub(crate) mod fuse;
 pub(crate) mod links;
 pub(crate) mod load;
 pub(crate) mod processes;
+pub(crate) mod roads;
 pub(crate) mod serve;
 
 use std::fs;
