@@ -79,7 +79,8 @@ pub trait Service: Send + Sync + 'static {
     /// One thread's own state: a batch of log lines, a cache. No locks are needed, since no other thread sees it.
     type Local;
 
-    /// Runs in each child after the fork and after privileges were dropped, before its threads start.
+    /// Runs in each child after the fork and after privileges were dropped, before its threads start. Whatever is needed to
+    /// open is open, so this is the place to give up rights for good.
     ///
     /// # Errors
     /// An error ends the child, which counts as a failed start.

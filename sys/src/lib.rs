@@ -8,13 +8,14 @@
 //!   processes   process    fork, wait, kill, limits, privileges, names, detaching from the terminal
 //!   sharing     shared     mappings that hold atomics only
 //!   excluding   mutex      a robust pthread mutex   semaphore  POSIX, System V   lock  fcntl, flock
+//!   giving up   sandbox    Landlock and seccomp: what a child can do no more
 //!   knowing     clock      monotonic and wall time probe      what this kernel lacks
 //! ```
 //!
 //! - All `unsafe` code of the server is in this crate, and each block says why it is sound.
 //! - A function is one system call: nothing here loops, retries or logs. `EINTR` comes back as
 //!   [`std::io::ErrorKind::Interrupted`], `EAGAIN` as [`std::io::ErrorKind::WouldBlock`]. The few
-//!   functions that make more than one call (dropping privileges, detaching) say which and in what
+//!   functions that make more than one call (dropping privileges, detaching, sandboxing) say which and in what
 //!   order.
 //! - Descriptors come in as [`std::os::fd::BorrowedFd`] and go out as [`std::os::fd::OwnedFd`],
 //!   close-on-exec from birth: no program that we start ever inherits one by accident.
@@ -50,6 +51,7 @@ pub mod pipe;
 pub mod poll;
 pub mod probe;
 pub mod process;
+pub mod sandbox;
 pub mod semaphore;
 pub mod shared;
 pub mod signals;

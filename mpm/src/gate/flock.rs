@@ -6,6 +6,7 @@
 //! - The kernel releases it with the last descriptor of the opening, so with its holder's death.
 
 use std::io;
+use std::sync::Mutex;
 
 use herdgate_sys as sys;
 use sys::lock::FileLock;
@@ -13,8 +14,13 @@ use sys::lock::FileLock;
 use super::file::LockFile;
 use super::{Entered, Gate, Pass, uninterrupted};
 use crate::Settings;
+use crate::job::lock;
 
-pub(super) struct FlockMutex(FileLock);
+pub(super) struct FlockMutex {
+    shared: FileLock,
+    /// A child's own opening, until its pass has it.
+    own: Mutex<Option<FileLock>>,
+}
 
 impl FlockMutex {
     pub(super) fn create(settings: &Settings) -> io::Result<Self> {
@@ -22,13 +28,19 @@ impl FlockMutex {
         let lock = FileLock::new(file.into());
         // Better a server that does not start than children that end at once.
         reopen(&lock)?;
-        Ok(Self(lock))
+        Ok(Self { shared: lock, own: Mutex::default() })
     }
 }
 
 impl Gate for FlockMutex {
+    fn child_begins(&self) -> io::Result<()> {
+        *lock(&self.own) = Some(reopen(&self.shared)?);
+        Ok(())
+    }
+
     fn pass(&self) -> io::Result<Box<dyn Pass + '_>> {
-        Ok(Box::new(FlockPass(reopen(&self.0)?)))
+        let own = lock(&self.own).take();
+        Ok(Box::new(FlockPass(own.map_or_else(|| reopen(&self.shared), Ok)?)))
     }
 }
 

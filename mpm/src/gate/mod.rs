@@ -186,6 +186,14 @@ impl fmt::Display for Semaphore {
 
 /// One mechanism, as the supervisor sees it.
 pub trait Gate: Send + Sync {
+    /// The first thing in each child: what a sandbox may soon forbid to open is opened now.
+    ///
+    /// # Errors
+    /// As [`pass`](Self::pass).
+    fn child_begins(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// A child's own way in and out. Taken after the fork, by the thread that goes to the gate.
     ///
     /// # Errors

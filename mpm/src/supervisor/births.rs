@@ -194,12 +194,14 @@ pub(super) fn child_main<S: Service>(
         listeners: plan.listeners.bucket(bucket),
         scoreboard: scoreboard.clone(),
     };
+    let gate = &*generation.gates[bucket];
+    gate.child_begins()?;
     plan.service.child_init(&context)?;
     let child = Child {
         service: &*plan.service,
         settings: &plan.settings,
         context,
-        gate: &*generation.gates[bucket],
+        gate,
         scoreboard,
         orders: Orders::new(orders)?,
         demand,

@@ -4,6 +4,8 @@
 //!   main thread: a child's loop          watcher: waits for TERM, INT, QUIT, HUP
 //!                                          └─▶ removes what has a name, then lets the signal kill the process
 //! ```
+//!
+//! - A service may give up rights for the thread that serves, so it is the watcher who cleans up, in either case.
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -60,11 +62,10 @@ pub fn run_single<S: Service>(plan: Plan<S>) -> Result<(), StartError> {
         served.map_err(doing("serve"))
     });
     drop(hold); // Kept open until here: its end of file would have meant "finish".
-    clean_up();
     served.map(|_exit| ())
 }
 
-/// Waits for a signal that kills, and dies of it after `clean_up`; or for the end of file, and returns.
+/// Waits for a signal that kills, and dies of it after `clean_up`; or for the end of file, and returns, after that as well.
 fn die_cleanly(signals: &SignalFd, over: &OwnedFd, clean_up: impl Fn()) {
     loop {
         let mut entries = [signals.as_fd().as_raw_fd(), over.as_raw_fd()]
@@ -77,6 +78,7 @@ fn die_cleanly(signals: &SignalFd, over: &OwnedFd, clean_up: impl Fn()) {
             sys::process::exit_immediately(128 + signal as i32);
         }
         if !entries[1].returned().is_empty() {
+            clean_up();
             return;
         }
     }
