@@ -18,6 +18,7 @@ pub mod regex;
 pub mod request;
 pub mod response;
 pub mod route;
+pub mod sandbox;
 pub mod scoreboard;
 pub mod server;
 pub mod systemd;

@@ -131,6 +131,7 @@ pub fn prepare(
         clients => clients,
     };
     let server = Arc::new(Server { clients, ..Server::new(Arc::new(config), logs) });
+    server.sandbox.check()?;
     if settings.scoreboard.is_none() {
         server.logs.main().at(Level::Warn, "core").say(format_args!(
             "no folder for a scoreboard: herdgate top cannot see this server, ScoreBoardFile names a place"
@@ -231,6 +232,7 @@ impl WebProgram {
             format_args!("{number}: {banner} configured -- resuming normal operations"),
         );
         self.describe_gate();
+        describe_sandbox(&self.server);
         let command_line = &self.command_line;
         self.server
             .logs
@@ -546,6 +548,12 @@ fn in_words(waits: QueueWaits) -> String {
 /// Says in the error log where the server listens: port 0 has become a number.
 pub fn announce(server: &Server, listeners: &Listeners) {
     listeners.iter().for_each(|(_, listener)| say_listening(server, listener));
+}
+
+/// Says what children give up; louder, if that is less than it could be elsewhere.
+pub fn describe_sandbox(server: &Server) {
+    let level = if server.sandbox.lacks().is_some() { Level::Notice } else { Level::Info };
+    server.logs.main().at(level, "sandbox").say(format_args!("Sandbox {}", server.sandbox));
 }
 
 fn say_listening(server: &Server, listener: &Listener) {

@@ -64,6 +64,7 @@ use crate::modules::{
 use crate::password::Verified;
 use crate::response::{Fields, First, Response};
 use crate::route::hosts::HostIndex;
+use crate::sandbox::Sandbox;
 
 pub use caches::Caches;
 pub use client_name::ClientNames;
@@ -93,6 +94,8 @@ pub struct Server {
     pub(crate) digests: Digests,
     /// What clients are called.
     pub client_names: ClientNames,
+    /// What children give up before they serve.
+    pub sandbox: Sandbox,
     /// What all workers do; a process learns of it when it begins to serve.
     pub scoreboard: OnceLock<Scoreboard>,
     /// Its place there.
@@ -110,6 +113,7 @@ impl Server {
         let (verified, digests, client_names) = Default::default();
         let (scoreboard, place, unique_ids) = Default::default();
         let clients = None;
+        let sandbox = Sandbox::of(&config);
         Server {
             config,
             logs,
@@ -117,6 +121,7 @@ impl Server {
             verified,
             digests,
             client_names,
+            sandbox,
             scoreboard,
             place,
             clients,

@@ -50,6 +50,20 @@ impl WebService {
     pub fn server(&self) -> &Arc<Server> {
         &self.server
     }
+
+    /// The last thing before a child serves, and the first of its thread: all its other threads inherit it.
+    fn enter_sandbox(&self) -> io::Result<()> {
+        let sandbox = &self.server.sandbox;
+        let Err(error) = sandbox.enter() else { return Ok(()) };
+        if sandbox.is_required() {
+            return Err(io::Error::new(error.kind(), format!("Sandbox On: {error}")));
+        }
+        let log = self.server.logs.main().at(Level::Error, "sandbox").because(&error);
+        log.say(format_args!(
+            "Sandbox Auto: not all of it could be had, and this child serves with less"
+        ));
+        Ok(())
+    }
 }
 
 impl Service for WebService {
@@ -66,7 +80,7 @@ impl Service for WebService {
                 log.say(format_args!("CoreDumpDirectory {}", folder.display()));
             }
         }
-        Ok(())
+        self.enter_sandbox()
     }
 
     fn thread_init(&self, child: &ChildContext) -> ThreadState {

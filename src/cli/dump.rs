@@ -17,6 +17,7 @@ use crate::modules;
 use crate::modules::core::LogTarget;
 use crate::modules::mpm_common::{Mechanism, Mutex};
 use crate::route::pattern;
+use crate::sandbox::Sandbox;
 
 /// What `-D` asks to be shown instead of starting anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +142,7 @@ fn running(config: &Config) -> String {
             text.push_str(&format!("{what}: name=\"{name}\" id={id}{used}\n"));
         }
     }
+    text.push_str(&format!("Sandbox: {}\n", Sandbox::of(config)));
     text
 }
 

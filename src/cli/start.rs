@@ -113,6 +113,7 @@ fn start_and_serve(start: &Start, handover: Option<&Handover>) -> Result<(), Str
     if start.single {
         program::log_panics(&prepared.server);
         program::announce(&prepared.server, &prepared.plan.listeners);
+        program::describe_sandbox(&prepared.server);
         return mpm::run_single(prepared.plan).map_err(|error| error.to_string());
     }
     // Who replaces a server stands where that one stood.

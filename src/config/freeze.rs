@@ -305,6 +305,7 @@ fn freeze_server<'d>(
         proxy_protocol: false, // Until the hosts are known.
         providers: Arc::clone(&settings.providers),
         regex: settings.core.regex_options(),
+        sandbox: settings.sandbox.clone(),
         types: types(settings, found),
         defines,
     }

@@ -49,7 +49,8 @@ pub(crate) fn parse(path: &Path, text: &[u8], permit: &Permit, server: &Server) 
     let (content, found, sources) = regex::with_options(server.regex, || {
         load::load_htaccess(reading, &server.root, folder, permit, &server.providers)
     });
-    let Content { settings, files } = content;
+    let Content { mut settings, files } = content;
+    settings.keep_private();
     let check = settings.authz.check();
     match found.iter().find(|diagnostic| diagnostic.is_error()) {
         Some(error) => Err(in_words(&name, error, &sources)),

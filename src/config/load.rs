@@ -389,6 +389,7 @@ impl<'r> Loader<'r> {
             if let Err(message) = content.settings.authz.check() {
                 self.error(&line.name, message);
             }
+            content.settings.keep_private();
         }
         let Content { settings, files } = content;
         let written = self.written(line);
@@ -436,6 +437,7 @@ impl<'r> Loader<'r> {
         if let Err(message) = content.settings.authz.check() {
             self.error(&line.name, message);
         }
+        content.settings.keep_private();
         let condition = match condition {
             None => None,
             Some(Some(condition)) => Some(condition),

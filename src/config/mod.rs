@@ -45,6 +45,7 @@ use crate::modules::log_config::Only;
 use crate::modules::mime::TypeMap;
 use crate::modules::mpm_common::{Gate, ListenAddress, Mutex, SpawnPolicy};
 use crate::modules::providers::Providers;
+use crate::modules::sandbox::Sandbox;
 use crate::regex;
 use crate::route::hosts::{HostIndex, HostTable};
 use crate::route::walk::{MergeCache, Walk};
@@ -109,6 +110,8 @@ pub struct Server {
     pub proxy_protocol: bool,
     /// What lines about access may name, in `.htaccess` too.
     pub providers: Arc<Providers>,
+    /// What children give up before they serve.
+    pub sandbox: Sandbox,
     /// `RegexDefaultOptions`
     pub regex: regex::Options,
     /// Types by extension.

@@ -22,7 +22,7 @@ use crate::modules::{
     access_compat, alias, allowmethods, auth_basic, authn_core, authn_file, authz_core,
     authz_groupfile, autoindex, client_limits, core, deflate, dir, env, expires, filter, headers,
     info, log_config, mime, mpm_common, negotiation, precompressed, providers, remoteip,
-    reqtimeout, rewrite, setenvif, status, unixd, userdir, vhost_alias,
+    reqtimeout, rewrite, sandbox, setenvif, status, unixd, userdir, vhost_alias,
 };
 use crate::route::ifs::IfChain;
 
@@ -49,6 +49,8 @@ pub struct ServerSettings {
     pub mpm: mpm_common::Mpm,
     /// Providers that have got other names so far.
     pub providers: Arc<providers::Providers>,
+    /// What children give up.
+    pub sandbox: sandbox::Sandbox,
     /// mod_status
     pub status: status::Status,
     /// mod_unixd
@@ -158,6 +160,15 @@ impl HostSettings {
 }
 
 impl DirSettings {
+    /// What tells about the server itself is for people on this machine, unless the section that asks for it says who may
+    /// see it. Apache shows it to everybody who may see the folder.
+    pub(super) fn keep_private(&mut self) {
+        let tells = matches!(self.core.handler(), Some("server-status" | "server-info"));
+        if tells && self.authz.is_unsaid() && self.access.is_unsaid() {
+            self.authz.push(authz_core::Node::Rule(authz_core::Rule::Local));
+        }
+    }
+
     /// What holds where the sections `outer` and, after it, `inner` match.
     pub fn merge(outer: &Self, inner: &Self) -> Self {
         Self {

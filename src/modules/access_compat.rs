@@ -84,7 +84,8 @@ impl AccessCompat {
         if inner.is_unsaid() { self.clone() } else { inner.clone() }
     }
 
-    fn is_unsaid(&self) -> bool {
+    /// None of its lines stands here.
+    pub(crate) fn is_unsaid(&self) -> bool {
         self.orders.is_empty()
             && self.allows.is_empty()
             && self.denies.is_empty()

@@ -243,6 +243,11 @@ impl Authz {
         self.require.get_or_insert_default().push(node);
     }
 
+    /// No Require stands here, and nothing about those of outer sections.
+    pub(crate) fn is_unsaid(&self) -> bool {
+        self.require.is_none() && self.merging.is_none()
+    }
+
     /// The Requires of this section, which leave it.
     pub(crate) fn take(&mut self) -> Vec<Node> {
         self.require.take().unwrap_or_default()

@@ -47,6 +47,7 @@ pub mod ratelimit;
 pub mod remoteip;
 pub mod reqtimeout;
 pub mod rewrite;
+pub mod sandbox;
 pub mod sections;
 pub mod setenvif;
 pub mod status;
@@ -119,6 +120,7 @@ pub const ALL: &[&Module] = &[
     &remoteip::MODULE,
     &reqtimeout::MODULE,
     &rewrite::MODULE,
+    &sandbox::MODULE,
     &setenvif::MODULE,
     &SO,
     &status::MODULE,
@@ -306,7 +308,8 @@ mod tests {
         let limits = &server.client_limits;
         let limits =
             (limits.connections_max(), limits.prefixes(), host.client_limits.request_rate());
-        let server = (server.core.tokens(), server.status.extended(), limits);
+        let server =
+            (server.core.tokens(), server.status.extended(), server.sandbox.mode(), limits);
         let core = &host.core;
         let host = (
             (core.admin(), core.timeout(), core.keep_alive(), core.keep_alive_timeout()),

@@ -121,7 +121,8 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[Directive {
     contexts: SERVER,
     overrides: Overrides::NONE,
     docs: "Whether the scoreboard holds what each worker is serving, and not only whether it is \
-           busy. `SetHandler server-status` shows it: `?auto` as plain text, `?refresh=SECONDS` again and again.",
+           busy. `SetHandler server-status` shows it: `?auto` as plain text, `?refresh=SECONDS` again and again; to people \
+           on this machine, unless the same section says by `Require` who may see it.",
     apply: |settings, args| {
         settings.status.extended = Some(args.flag()?);
         Ok(())

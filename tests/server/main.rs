@@ -25,6 +25,7 @@
 //! | `folder` | `herdgate serve` |
 //! | `gate` | which gate stands before accept, and what is said about it |
 //! | `memory` | how many workers fit, children that grow, children that retire, who goes first |
+//! | `sandbox` | what children give up, and serve all the same |
 //! | `saturation` | what is said when all workers are busy |
 //! | `status` | the page that tells what the server does |
 //! | `slow` | a disk that takes its time |
@@ -55,6 +56,7 @@ mod memory;
 mod proxies;
 mod reload;
 mod rewrite;
+mod sandbox;
 mod saturation;
 mod signals;
 mod slow;

@@ -42,6 +42,7 @@ fn write(look: &Look, out: &mut String) -> std::fmt::Result {
     if let Some(refused) = look.refused {
         writeln!(out, "RefusedRequests: {refused}")?;
     }
+    writeln!(out, "Sandbox: {}", look.sandbox)?;
     writeln!(out, "Scoreboard: {}", look.letters())
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Look {
     pub(super) refused: Option<u64>,
     /// Of all processes that live, with that of those that were reaped.
     pub(super) cpu: Stat,
+    /// What children give up.
+    pub(super) sandbox: String,
     /// Foot of the page.
     pub(super) signature: Vec<u8>,
 }
@@ -73,6 +75,7 @@ impl Look {
             extended: request.server.config.server.extended_status,
             refused: limits.then(|| snapshot.requests_refused()),
             cpu: cpu(&snapshot),
+            sandbox: request.server.sandbox.to_string(),
             signature: request.signature(),
             snapshot,
         }

@@ -76,7 +76,11 @@ fn begin(look: &Look, out: &mut Vec<u8>) -> std::io::Result<()> {
         server.generation + 1,
         server.generation,
         in_words(look.uptime),
-    )
+    )?;
+    out.extend_from_slice(b"<dt>Sandbox: ");
+    push_html(out, look.sandbox.as_bytes());
+    out.extend_from_slice(b"</dt>\n");
+    Ok(())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "rates for people")]

@@ -363,3 +363,27 @@ fn names_are_asked_by_jobs_only() {
         assert_eq!(denied(&site_of("Require all granted\nHostnameLookups Double")), 200);
     }
 }
+
+/// The tests' client comes from another machine.
+#[test]
+fn what_tells_about_the_server_is_for_this_machine_unless_somebody_says_more() {
+    let check = |lines: &str, denied: bool| {
+        let site = Site::new(lines);
+        let status = site.get("/docs/").status();
+        assert_eq!(status == 403, denied, "{lines}: {status}");
+    };
+    let within = |lines: &str| format!("<Location /docs>\n{lines}\n</Location>");
+    check(&within("SetHandler server-status"), true);
+    check(&within("SetHandler server-info"), true);
+    check(&within("SetHandler server-status\nRequire all granted"), false);
+    check(&within("SetHandler server-info\nAllow from all"), false);
+    check(&within("<If \"true\">\nSetHandler server-info\n</If>"), true);
+    check(&within("SetHandler default-handler"), false);
+    // A later section has the last word, as ever.
+    let later = [within("SetHandler server-info"), within("Require all granted")].join("\n");
+    check(&later, false);
+
+    let site = Site::new("<Directory />\nAllowOverride FileInfo\n</Directory>");
+    write(&site.folder.path().join("htdocs/docs/.htaccess"), b"SetHandler server-info\n");
+    assert_eq!(site.get("/docs/").status(), 403);
+}
