@@ -207,7 +207,6 @@ mod tests {
         };
         check("HostnameLookups Off\nUseCanonicalName On", Peers::Nobody, None);
         check("HostnameLookups Double", Peers::Resolver, Some("HostnameLookups"));
-        check("UseCanonicalName DNS", Peers::Resolver, Some("UseCanonicalName"));
         let within = |line: &str| format!("<Location />\n{line}\n</Location>");
         check(&within("Require ip 10.1\nRequire all granted"), Peers::Nobody, None);
         check(&within("Require host example.org"), Peers::Resolver, Some("Require"));
