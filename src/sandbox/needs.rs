@@ -211,7 +211,7 @@ mod tests {
         check(&within("Require ip 10.1\nRequire all granted"), Peers::Nobody, None);
         check(&within("Require host example.org"), Peers::Resolver, Some("Require"));
         check(
-            &within("Require not forward-dns a.example\nRequire local"),
+            &within("Require forward-dns a.example\nRequire local"),
             Peers::Resolver,
             Some("Require"),
         );
