@@ -163,9 +163,9 @@ impl DirSettings {
     /// What tells about the server itself is for people on this machine, unless the section that asks for it says who may
     /// see it. Apache shows it to everybody who may see the folder.
     pub(super) fn keep_private(&mut self) {
-        let tells = matches!(self.core.handler(), Some("server-status" | "server-info"));
-        if tells && self.authz.is_unsaid() && self.access.is_unsaid() {
-            self.authz.push(authz_core::Node::Rule(authz_core::Rule::Local));
+        let Some(handler @ ("server-status" | "server-info")) = self.core.handler() else { return };
+        if self.authz.is_unsaid() && self.access.is_unsaid() {
+            self.authz.push(authz_core::local_for(handler));
         }
     }
 

@@ -631,6 +631,12 @@ fn require(args: &mut Args<'_>, providers: &Providers) -> Result<Node, Problem> 
     Ok(if negated { Node::Not(asked) } else { Node::Rule(asked) })
 }
 
+/// `Require local`, which stands nowhere: `handler` asks for it.
+pub(crate) fn local_for(handler: &str) -> Node {
+    let place = format!("SetHandler {handler}").into();
+    Node::Rule(Asked { rule: Rule::Local, line: "Require local".into(), place })
+}
+
 /// What a line says behind its `Require`, which stands in none.
 pub(super) fn rule_of(
     line: &Line,
