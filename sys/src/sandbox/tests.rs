@@ -305,7 +305,7 @@ fn serving_goes_on() {
         assert_eq!(sent, 7);
         accepted.write_all(b"bye").unwrap();
         crate::net::send(accepted.as_fd(), b"!", crate::net::More::No).unwrap();
-        let _mapped = crate::MappedFile::map(file.as_fd(), 7).unwrap();
+        let _mapped = crate::MappedFile::map(file.as_fd(), 0, 7).unwrap();
         crate::EventFd::new().unwrap().signal().unwrap();
         crate::epoll::Epoll::new().unwrap();
         crate::net::let_go(listener.as_fd()).unwrap();
