@@ -176,8 +176,8 @@ const SERVER_DIRECTIVES: &[Directive<ServerSettings>] = &[
                answered 503 and closed at once, before anything is read from it, and without a line in the access log. \
                Browsers open six for each host name, and many people may share one address. It counts whoever the PROXY \
                protocol names; the connections of proxies that RemoteIPInternalProxy and RemoteIPTrustedProxy list are \
-               not limited. Of two that arrive at the same instant for the last place, both may be refused; none is ever \
-               let in beyond the limit. Herdgate's own.",
+               not limited. Of two that arrive at the same instant for the last place, both may be refused, and never both \
+               let in. Of thousands of clients at once a few may not be counted. Herdgate's own.",
         apply: |settings, args| {
             settings.client_limits.connections_max = match args.peek() {
                 Some(word) if is_off(word) => args.next().and(None),
