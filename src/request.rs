@@ -55,6 +55,7 @@ use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::target::Target;
 use crate::log::error::Entry;
+use crate::log::error_format::AboutRequest;
 use crate::log::{Arrival, Level, Logs, Moment, Quoted};
 use crate::modules::client_limits::{self, Verdict};
 use crate::modules::core::{AcceptPathInfo, Tokens};
@@ -608,7 +609,26 @@ impl<'r> Request<'r> {
         let entry = self.server.logs.error(self.host).at(level, module);
         let entry =
             entry.client(self.client.address).referer(self.fields.first(field::Known::Referer));
-        entry.filtered_by(self.place.settings.core.log_levels()).held_in(&self.troubles)
+        let entry = entry.filtered_by(self.place.settings.core.log_levels()).about(self);
+        entry.held_in(&self.troubles)
+    }
+}
+
+impl AboutRequest for Request<'_> {
+    fn field(&self, name: &str) -> Option<&[u8]> {
+        self.fields.header(name)
+    }
+
+    fn variable(&self, name: &str) -> Option<&[u8]> {
+        self.env.get(name)
+    }
+
+    fn note(&self, name: &str) -> Option<&[u8]> {
+        self.notes.get(name)
+    }
+
+    fn local(&self) -> Option<SocketAddr> {
+        self.client.local
     }
 }
 

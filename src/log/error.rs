@@ -10,7 +10,7 @@
 //! - A message holds foreign bytes only as [`Quoted`], and control characters are escaped once more on the way out.
 
 use super::clock::{LogClock, Moment};
-use super::error_format::{ErrorFormat, Facts};
+use super::error_format::{AboutRequest, ErrorFormats, Facts};
 use super::file::LogFile;
 use crate::modules::core::{Level, LogLevels};
 use std::cell::RefCell;
@@ -28,7 +28,7 @@ pub struct ErrorLog {
     file: Arc<LogFile>,
     levels: LogLevels,
     /// `ErrorLogFormat` with the host's name; `None` is Apache's usual line.
-    style: Option<Arc<(ErrorFormat, String)>>,
+    style: Option<Arc<(ErrorFormats, String)>>,
     /// The clock of whoever writes; contended only when several threads of a process report errors at once.
     clock: Arc<Mutex<LogClock>>,
 }
@@ -39,11 +39,11 @@ impl ErrorLog {
         ErrorLog { file, levels, style: None, clock: Arc::default() }
     }
 
-    /// The same with lines in a format of their own. `server_name` is the host's.
+    /// The same with lines in formats of their own. `server_name` is the host's.
     #[must_use]
-    pub fn with_format(self, format: Option<&ErrorFormat>, server_name: &str) -> ErrorLog {
-        let style = format.map(|format| Arc::new((format.clone(), server_name.to_string())));
-        ErrorLog { style, ..self }
+    pub fn with_formats(self, formats: &ErrorFormats, server_name: &str) -> ErrorLog {
+        let style = || Arc::new((formats.clone(), server_name.to_string()));
+        ErrorLog { style: (!formats.is_empty()).then(style), ..self }
     }
 
     /// The same file with other levels: virtual hosts that name no log of their own share the server's.
@@ -70,6 +70,7 @@ impl ErrorLog {
             cause: None,
             client: None,
             referer: None,
+            about: None,
             held: None,
         }
     }
@@ -93,6 +94,7 @@ pub struct Entry<'e> {
     cause: Option<&'e io::Error>,
     client: Option<SocketAddr>,
     referer: Option<&'e [u8]>,
+    about: Option<&'e dyn AboutRequest>,
     held: Option<&'e RefCell<Vec<u8>>>,
 }
 
@@ -118,6 +120,11 @@ impl<'e> Entry<'e> {
         Entry { cause: Some(cause), ..self }
     }
 
+    /// Says which request it is about, for formats that ask.
+    pub(crate) fn about(self, request: &'e dyn AboutRequest) -> Self {
+        Entry { about: Some(request), ..self }
+    }
+
     /// Adds `, referer: …` if the request had one.
     pub fn referer(self, referer: Option<&'e [u8]>) -> Self {
         Entry { referer, ..self }
@@ -126,10 +133,25 @@ impl<'e> Entry<'e> {
     /// Writes the line, unless the levels hold it back. Foreign bytes belong into [`Quoted`].
     pub fn say(self, message: fmt::Arguments<'_>) {
         if lets_through(self.levels, self.module, self.level) {
-            let Some(line) = self.render(Moment::now(), message) else { return };
-            match self.held {
-                Some(lines) => lines.borrow_mut().extend_from_slice(&line),
-                None => self.log.write_held(&line),
+            let now = Moment::now();
+            let Some(line) = self.render(now, message) else { return };
+            let Some(held) = self.held else { return self.log.write_held(&line) };
+            let mut lines = held.borrow_mut();
+            if lines.is_empty() {
+                self.introduce(now, &mut lines);
+            }
+            lines.extend_from_slice(&line);
+        }
+    }
+
+    /// The lines that tell about the request itself, before the first one that concerns it.
+    fn introduce(&self, now: Moment, lines: &mut Vec<u8>) {
+        let Some((formats, name)) = self.log.style.as_deref() else { return };
+        for format in &formats.request {
+            let mut line = Line::default();
+            let facts = self.facts(now, name, format_args!(""));
+            if format.write(&mut line, &facts).unwrap_or(false) {
+                lines.extend_from_slice(&line.finish());
             }
         }
     }
@@ -138,7 +160,9 @@ impl<'e> Entry<'e> {
     fn render(&self, now: Moment, message: fmt::Arguments<'_>) -> Option<Vec<u8>> {
         let mut line = Line::default();
         // Writing to a `Line` cannot fail: it cuts what does not fit.
-        let written = match self.log.style.as_deref() {
+        let style = self.log.style.as_deref();
+        let own = style.and_then(|(formats, name)| Some((formats.line.as_deref()?, name)));
+        let written = match own {
             None => self.render_to(&mut line, now, message).is_ok(),
             Some((format, name)) => {
                 format.write(&mut line, &self.facts(now, name, message)).unwrap_or(false)
@@ -162,6 +186,7 @@ impl<'e> Entry<'e> {
             client: self.client.map(|client| client.to_string()),
             referer: self.referer.map(|referer| Quoted(referer).to_string()),
             server_name,
+            about: self.about,
             message: message.to_string(),
         }
     }
@@ -266,6 +291,7 @@ impl fmt::Display for Reason<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::error_format::ErrorFormat;
     use super::*;
     use proptest::prelude::*;
 
@@ -302,7 +328,10 @@ mod tests {
         )
         .unwrap();
         let usual = ErrorLog::new(Arc::new(LogFile::stderr().unwrap()), LogLevels::default());
-        let own = usual.clone().with_format(Some(&format), "example.org");
+        let own = {
+            let formats = ErrorFormats { line: Some(Arc::new(format)), ..ErrorFormats::default() };
+            usual.clone().with_formats(&formats, "example.org")
+        };
         let denied = io::Error::from_raw_os_error(13);
         let now = Moment { secs: 1_700_000_000, nanos: 5000 };
         let line = |log: &ErrorLog, everything: bool| {

@@ -5,16 +5,63 @@
 //! └─field─┘└─field──┘               └─ without a reason, the whole field is left out
 //! ```
 //!
+//! - Lines of a kind of their own may tell about a request once, before the first line that concerns it.
 //! - A blank ends a field. A field in which an item has nothing to say is left out, with all that is written in it.
 //! - `\ ` is a blank within a field, and `% ` ends a field without showing.
 //! - Mistakes are found when the configuration is read, never while serving.
 
 use std::fmt::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use jiff::Zoned;
 
 use super::clock::Moment;
+use super::error::Quoted;
 use crate::modules::core::Level;
+use crate::modules::unique_id;
+
+/// `ErrorLogFormat` of a host.
+#[derive(Clone, Debug, Default)]
+pub struct ErrorFormats {
+    /// Of each line; `None` is Apache's usual one.
+    pub line: Option<Arc<ErrorFormat>>,
+    /// Of the lines that come once, before the first one that concerns a request.
+    pub request: Vec<ErrorFormat>,
+}
+
+impl ErrorFormats {
+    /// What `inner` makes of `self`.
+    #[must_use]
+    pub fn merge(&self, inner: &Self) -> Self {
+        let request = if inner.request.is_empty() { &self.request } else { &inner.request };
+        let line = inner.line.as_ref().or(self.line.as_ref());
+        Self { line: line.cloned(), request: request.clone() }
+    }
+
+    /// Nobody has written any.
+    pub fn is_empty(&self) -> bool {
+        self.line.is_none() && self.request.is_empty()
+    }
+}
+
+/// The request that a line is about, for items that ask it.
+pub(crate) trait AboutRequest {
+    /// `%{NAME}i`
+    fn field(&self, name: &str) -> Option<&[u8]>;
+    /// `%{NAME}e`
+    fn variable(&self, name: &str) -> Option<&[u8]>;
+    /// `%{NAME}n`
+    fn note(&self, name: &str) -> Option<&[u8]>;
+    /// `%A`
+    fn local(&self) -> Option<SocketAddr>;
+}
+
+impl fmt::Debug for dyn AboutRequest + '_ {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a request")
+    }
+}
 
 /// The line of an error log, ready to use.
 #[derive(Clone, Debug)]
@@ -32,6 +79,7 @@ pub(super) struct Facts<'f> {
     pub(super) client: Option<String>,
     pub(super) referer: Option<String>,
     pub(super) server_name: &'f str,
+    pub(super) about: Option<&'f dyn AboutRequest>,
     pub(super) message: String,
 }
 
@@ -53,16 +101,22 @@ enum What {
     Separator(&'static str),
     Client,
     Cause,
+    /// A field of the request.
+    Field(String),
     Level,
+    /// Our end's address.
+    Local,
     Message,
     Module,
-    /// What nobody here records: source files, notes, identifiers of log lines.
+    Note(String),
+    /// What nobody here records: source files, identifiers of connections and how many requests they have had.
     Nothing,
     Pid,
     Referer,
     ServerName,
     Tid,
     Time(Time),
+    Variable(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,7 +197,13 @@ impl Item {
         if rank(facts.level) < self.from {
             return None;
         }
+        let asked = |ask: &dyn Fn(&'_ dyn AboutRequest) -> Option<String>| ask(facts.about?);
+        let quoted = |value: &[u8]| Quoted(value).to_string();
         match &self.what {
+            What::Field(name) => asked(&|about| about.field(name).map(quoted)),
+            What::Variable(name) => asked(&|about| about.variable(name).map(quoted)),
+            What::Note(name) => asked(&|about| about.note(name).map(quoted)),
+            What::Local => asked(&|about| about.local().map(|local| local.to_string())),
             What::Literal(text) => Some(text.clone()),
             What::Separator(_) | What::Nothing => None,
             What::Client => facts.client.clone(),
@@ -249,7 +309,12 @@ fn what(letter: char, argument: &str) -> Result<What, String> {
         'a' => What::Client,
         'E' => What::Cause,
         'i' if argument.eq_ignore_ascii_case("Referer") => What::Referer,
-        'A' | 'e' | 'F' | 'i' | 'k' | 'L' | 'n' => What::Nothing,
+        'i' => What::Field(argument.to_string()),
+        'e' => What::Variable(argument.to_string()),
+        'n' => What::Note(argument.to_string()),
+        'A' => What::Local,
+        'L' if argument.is_empty() => What::Variable(unique_id::VARIABLE.to_string()),
+        'F' | 'k' | 'L' => What::Nothing,
         'l' => What::Level,
         'm' => What::Module,
         'M' => What::Message,
@@ -292,6 +357,7 @@ mod tests {
             client: None,
             referer: None,
             server_name: "example.org",
+            about: None,
             message: "AH1: it is so".to_string(),
         };
         let mut line = String::new();

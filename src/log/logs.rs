@@ -129,8 +129,8 @@ impl Logs {
 
 fn error_log(host: &Host, file: &Arc<LogFile>) -> ErrorLog {
     let levels = host.base().core.log_levels().clone();
-    let format = host.settings.core.error_log_format();
-    ErrorLog::new(Arc::clone(file), levels).with_format(format, &host.name)
+    let formats = host.settings.core.error_log_formats();
+    ErrorLog::new(Arc::clone(file), levels).with_formats(formats, &host.name)
 }
 
 /// The files that are open so far, with their names.

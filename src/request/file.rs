@@ -30,8 +30,6 @@ const MEASURED_TIMES_MAX: u32 = 3;
 /// The body of an answer that has none.
 const NOTHING: Span = Span { offset: 0, length: 0 };
 
-/// The handler's name in the log.
-
 impl Request<'_> {
     /// Answers with a file, or part of it, or the news that the client has it.
     pub(super) fn file(&mut self, opened: Opened) -> Result<Response, Stop> {

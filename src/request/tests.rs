@@ -409,6 +409,34 @@ fn what_does_not_exist_is_told_at_info() {
 }
 
 #[test]
+fn the_error_log_may_tell_about_a_request_before_it_tells_of_its_troubles() {
+    let site = Site::new(
+        "ErrorLogFormat request \"REQUEST %{User-Agent}i %A\"\nErrorLogFormat request \"AND %+{X}e %L\"\n\
+         ErrorLogFormat \"%l %M [%{User-Agent}i %{X}e] [%{c}L]\"\nSetEnvIf Request_URI two X=yes",
+    );
+    site.ask("GET /no/such/one HTTP/1.1\r\nUser-Agent: A");
+    assert_eq!(site.get("/a.txt").status(), 200);
+    site.ask("GET /no/such/two HTTP/1.1\r\nUser-Agent: B");
+    let log = site.error_log();
+    let root = site.folder.path().join("htdocs");
+    let log = log.replace(root.to_str().unwrap(), "ROOT");
+    let expected = [
+        "REQUEST A 127.0.0.1:8080",
+        "info AH00128: File does not exist: ROOT/no/such/one",
+        "REQUEST B 127.0.0.1:8080",
+        "AND yes",
+        "info AH00128: File does not exist: ROOT/no/such/two [B yes]",
+    ];
+    let mut rest = log.as_str();
+    for line in expected {
+        let at = rest.find(line).unwrap_or_else(|| panic!("no {line} in its place in {log}"));
+        rest = &rest[at + line.len()..];
+    }
+    let about_one = log.split("REQUEST B").next().unwrap_or_default();
+    assert!(!about_one.contains("AND"), "without X there is no such line: {log}");
+}
+
+#[test]
 fn header_values_tell_how_busy_the_server_is() {
     let site = Site::new("Header set Workers \"%i %b\"");
     assert_eq!(site.get("/a.txt").field("Workers"), "i=0 b=0", "there are none");

@@ -16,7 +16,7 @@ use super::protocol::{self, ProtocolOptions};
 use crate::config::HostSettings;
 use crate::http::head::HeadLimits;
 use crate::http::status::Status;
-use crate::log::error_format::ErrorFormat;
+use crate::log::error_format::{ErrorFormat, ErrorFormats};
 use crate::modules::{HOST, HOST_ONLY};
 use crate::route::alias::lexical;
 use crate::route::pattern::{self, Slash};
@@ -34,7 +34,7 @@ pub struct Host {
     keep_alive_timeout: Option<Duration>,
     keep_alive_requests_max: Option<u32>,
     error_log: Option<(LogTarget, Span)>,
-    error_log_format: Option<Arc<ErrorFormat>>,
+    error_log_formats: ErrorFormats,
     limits: RawLimits,
     protocol: ProtocolOptions,
     merge_slashes: Option<MergeSlashes>,
@@ -156,9 +156,9 @@ impl Host {
         self.error_log.as_ref().map(|(target, _)| target)
     }
 
-    /// `ErrorLogFormat`; `None` is Apache's usual line.
-    pub fn error_log_format(&self) -> Option<&ErrorFormat> {
-        self.error_log_format.as_deref()
+    /// `ErrorLogFormat`
+    pub fn error_log_formats(&self) -> &ErrorFormats {
+        &self.error_log_formats
     }
 
     /// Where `ErrorLog` was written.
@@ -269,10 +269,7 @@ impl Host {
             keep_alive_timeout: inner.keep_alive_timeout.or(self.keep_alive_timeout),
             keep_alive_requests_max: inner.keep_alive_requests_max.or(self.keep_alive_requests_max),
             error_log: inner.error_log.clone().or_else(|| self.error_log.clone()),
-            error_log_format: inner
-                .error_log_format
-                .clone()
-                .or_else(|| self.error_log_format.clone()),
+            error_log_formats: self.error_log_formats.merge(&inner.error_log_formats),
             limits: RawLimits {
                 line: inner.limits.line.or(self.limits.line),
                 field_size: inner.limits.field_size.or(self.limits.field_size),
@@ -450,29 +447,16 @@ pub(super) const DIRECTIVES: &[Directive<HostSettings>] = &[
     },
     Directive {
         name: "ErrorLogFormat",
-        syntax: "ErrorLogFormat format",
+        syntax: "ErrorLogFormat [request] format",
         default: None,
         contexts: HOST,
         overrides: Overrides::NONE,
         docs: "How a line of the error log looks. A field, up to a blank, in which an item has nothing to say is left \
-               out. Nobody knows source files, notes, variables and identifiers of lines here, so that %F, %n, %e, %L, %k \
-               and %A are always empty. Lines of their own for connections and requests are not supported.",
-        apply: |settings, args| {
-            let word = args.required()?;
-            let more = args.peek().is_some();
-            if more && ["connection", "request"].iter().any(|it| word.text.eq_ignore_ascii_case(it))
-            {
-                return Err(Problem::lacking(
-                    word,
-                    format!("lines for each {} are not supported", word.text),
-                )
-                .help("put what they tell into the one format"));
-            }
-            let format =
-                ErrorFormat::compile(&word.text).map_err(|error| Problem::at(word, error))?;
-            settings.core.error_log_format = Some(Arc::new(format));
-            Ok(())
-        },
+               out. `%L` is the request's UNIQUE_ID. Nobody knows source files, identifiers of connections and how many \
+               requests they have had, so that %F, %{c}L and %k are always empty. With `request` it is a line of its \
+               own before the first one that concerns a request; there may be several. Those for connections are not \
+               supported.",
+        apply: |settings, args| error_log_format(&mut settings.core.error_log_formats, args),
     },
     Directive {
         name: "LimitRequestLine",
@@ -671,4 +655,22 @@ fn log_target(args: &mut Args<'_>) -> Result<LogTarget, Problem> {
         return Err(Problem::lacking(word, "syslog is not supported yet").help(NAME_A_FILE));
     }
     Ok(LogTarget::File(args.base().join(name)))
+}
+
+fn error_log_format(formats: &mut ErrorFormats, args: &mut Args<'_>) -> Result<(), Problem> {
+    let first = args.required()?;
+    let compile =
+        |word: &Word| ErrorFormat::compile(&word.text).map_err(|error| Problem::at(word, error));
+    match (args.next(), first.text.to_ascii_lowercase().as_str()) {
+        (None, _) => formats.line = Some(Arc::new(compile(first)?)),
+        (Some(format), "request") => formats.request.push(compile(format)?),
+        (Some(_), "connection") => {
+            return Err(Problem::lacking(first, "lines for each connection are not supported")
+                .help("put what they tell into the one format"));
+        }
+        (Some(_), _) => {
+            return Err(Problem::at(first, "only connection or request may stand here"));
+        }
+    }
+    Ok(())
 }
