@@ -66,7 +66,7 @@ fn slow_clients_hold_workers_no_longer_than_the_limits_allow() {
     for model in ["prefork", "worker"] {
         for hold in [slow_to_ask as fn(&Server) -> Client, slow_to_read] {
             let site = Site::new(model).sizes(sizes(model)).file("large.bin", noise(LARGE));
-            let server = site.conf("RequestReadTimeout header=1\nTimeout 1").start();
+            let server = site.conf("RequestReadTimeout header=2\nTimeout 2").start();
             let slow: Vec<Client> = (0..2).map(|_| hold(&server)).collect(); // One after the other.
             let mut next = server.client();
             next.send(head("GET", "/", &["Connection: close"]));
