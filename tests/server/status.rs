@@ -60,11 +60,11 @@ on_every_mpm!(
 on_every_mpm!(what_clients_send_is_harmless_on_the_page, |site| site.conf(CONF), |server| {
     for query in ["", "&notable"] {
         let mut client = server.client();
-        client.send(head("GET", &format!("/server-status?<script>\u{e9}\"{query}"), &[]));
+        client.send(head("GET", &format!("/server-status?<script>\"{query}"), &[]));
         let page = client.receive("GET");
         assert_eq!(page.field("Content-Type"), Some("text/html; charset=ISO-8859-1"));
         let text = page.text();
-        let escaped = "GET /server-status?&lt;script&gt;\\xc3\\xa9\\&quot;";
+        let escaped = "GET /server-status?&lt;script&gt;\\&quot;";
         assert!(text.contains(escaped) && !text.contains("<script>"), "{text}");
         assert!(
             text.is_ascii()
