@@ -293,6 +293,8 @@ pub(crate) struct Request<'r> {
     pub(crate) rewriting: rewrite::Rewriting,
     /// What the place holds, once it was opened; `None` before, and if there is nothing.
     pub(crate) found: Option<Opened>,
+    /// When that was last changed, in seconds since 1970.
+    pub(crate) modified: Option<i64>,
     /// Fields that go along with whatever is answered, errors too.
     pub(crate) always: Fields,
     /// What the content of the file at hand comes to, if its entity tag is made of that.
@@ -302,7 +304,7 @@ pub(crate) struct Request<'r> {
     /// A cache of HTTP/1.0 must not keep the answer.
     pub(crate) no_cache: bool,
     /// Who answers, as the log calls it; `None` for a file as it is.
-    handler: Option<&'static str>,
+    pub(crate) handler: Option<&'static str>,
     /// What was asked for before the first internal redirect.
     first: Option<Box<First>>,
     /// Whether this only asks what would be answered; it never asks on.
@@ -356,6 +358,7 @@ impl<'r> Request<'r> {
             granted: None,
             rewriting: rewrite::Rewriting::default(),
             found: None,
+            modified: None,
             always: Fields::default(),
             digest: None,
             list_tag: None,
@@ -374,7 +377,11 @@ impl<'r> Request<'r> {
     /// All of it, from the first phase to the last touches.
     fn outcome(mut self) -> Outcome {
         let answered = match self.answer() {
-            Err(Stop::Refused(refusal)) => self.refused(refusal),
+            Err(Stop::Refused(refusal)) => {
+                let refused = self.refused(refusal);
+                self.varies.take(); // As Apache: only what is asked for from here on is told.
+                refused
+            }
             other => other.map(|response| self.with_vary(response)),
         };
         match answered.and_then(|response| self.finish(response)) {
@@ -445,6 +452,7 @@ impl<'r> Request<'r> {
     /// The phases in their order.
     fn phases(&mut self, path: Vec<u8>) -> Result<Response, Stop> {
         self.found = None;
+        self.modified = None;
         self.handler = None;
         self.rewriting.forget_media();
         self.go_to(path)?;
@@ -465,7 +473,7 @@ impl<'r> Request<'r> {
 
     /// The last touches before the handler, which may yet lead elsewhere.
     fn fixups(&mut self) -> Result<(), Stop> {
-        rewrite::fixups(self)?;
+        rewrite::fixups(self).map_err(|stop| self.slash_first(stop))?;
         env::fixups(self);
         alias::fixups(self)?;
         auth_basic::fixups(self)?;
@@ -527,6 +535,7 @@ impl<'r> Request<'r> {
         }
         let mut always = std::mem::take(&mut self.always);
         headers::finish(self, &mut response, &mut always)?;
+        self.vary_further(&mut response);
         response.fields.prepend(always);
         response.fields.join_vary();
         if self.no_cache && response.fields.get("Expires").is_none() {

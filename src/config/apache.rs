@@ -331,12 +331,12 @@ const DIRECTIVES: &[(&str, &str)] = &[
     ("mod_macro", "<Macro> UndefMacro Use"),
     (
         "mod_md",
-        "MDActivationDelay MDBaseServer MDCAChallenges MDCertificateAgreement \
+        "MDActivationDelay MDBaseServer MDCACertificateFile MDCAChallenges MDCertificateAgreement \
          MDCertificateAuthority MDCertificateCheck MDCertificateFile MDCertificateKeyFile \
          MDCertificateMonitor MDCertificateProtocol MDCertificateStatus MDChallengeDns01 \
          MDChallengeDns01Version MDCheckInterval MDContactEmail MDDriveMode \
-         MDExternalAccountBinding MDHttpProxy MDInitialDelay MDMatchNames MDMember MDMembers \
-         MDMessageCMD MDMustStaple MDNotifyCmd <MDomain> <MDomainSet> MDomain MDPortMap \
+         MDExternalAccountBinding MDHttpProxy MDHttpProxyCACertificateFile MDInitialDelay \
+         MDMatchNames MDMember MDMembers MDMessageCMD MDMustStaple MDNotifyCmd <MDomain> <MDomainSet> MDomain MDPortMap \
          MDPrivateKeys MDProfile MDProfileMandatory MDRenewMode MDRenewViaARI MDRenewWindow \
          MDRequireHttps MDRetryDelay MDRetryFailover MDServerStatus MDStapleOthers MDStapling \
          MDStaplingKeepResponse MDStaplingRenewWindow MDStoreDir MDStoreLocks MDWarnWindow",
@@ -353,7 +353,7 @@ const DIRECTIVES: &[(&str, &str)] = &[
     (
         "mod_privileges",
         "DTracePrivileges PrivilegesMode VHostCGIMode VHostCGIPrivs VHostPrivs VHostSecure \
-         VHostUser",
+         VHostGroup VHostUser",
     ),
     ("mod_optional_hook_export", ""),
     (

@@ -413,8 +413,8 @@ const DIRECTIVES: &[Directive<DirSettings>] = &[
         name: "RedirectRelative",
         syntax: "RedirectRelative On|Off",
         default: Some("Off"),
-        contexts: HOST_AND_SECTION,
-        overrides: Overrides::NONE,
+        contexts: EVERYWHERE,
+        overrides: Overrides::FILE_INFO,
         docs: "Whether a redirect to a URL path names it as it is, without the server's own name in front.",
         apply: |settings, args| {
             settings.alias.relative = Some(args.flag()?);

@@ -85,10 +85,13 @@ pub(crate) fn finish(request: &Request<'_>, response: &mut Response) {
     let now = request.now.secs;
     let start = match lifetime.after {
         After::Access => now,
-        After::Modification => match response.fields.get("Last-Modified").and_then(date::parse) {
-            Some(modified) => modified,
-            None => return, // No file, so nothing is known.
-        },
+        After::Modification => {
+            let of_content = response.fields.get("Last-Modified").and_then(date::parse);
+            match of_content.or(request.modified) {
+                Some(modified) => modified,
+                None => return, // No file, so nothing is known.
+            }
+        }
     };
     let expires = start.saturating_add(lifetime.secs).max(now);
     // Counted from this very moment: the second that has begun is not whole any more.

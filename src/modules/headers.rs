@@ -344,7 +344,9 @@ impl Value {
                 Ok(value)
             }
             Value::Expression(text) => {
-                text.evaluate(facts, &Groups::new()).map_err(|_| Stop::WouldBlock)
+                // As Apache: what a value is made of is told in no Vary, only what a rule depends on.
+                let evaluate = || text.evaluate(facts, &Groups::new());
+                facts.request.without_vary(evaluate).map_err(|_| Stop::WouldBlock)
             }
         }
     }

@@ -488,6 +488,15 @@ const DIRECTIVES: &[Directive<ServerSettings>] = &[
         },
     },
     Directive {
+        name: "ListenTCPDeferAccept",
+        syntax: "ListenTCPDeferAccept seconds",
+        default: Some("30"),
+        contexts: SERVER,
+        overrides: Overrides::NONE,
+        docs: "Without effect: the kernel holds a silent connection back for 30 seconds, where AcceptFilter asks for it.",
+        apply: |_, args| args.number(0..=i64::from(i32::MAX)).map(|_| ()),
+    },
+    Directive {
         name: "StartServers",
         syntax: "StartServers number",
         default: None, // 5 under prefork, 3 under the others.

@@ -121,10 +121,12 @@ pub(crate) fn type_checker(request: &mut Request<'_>) -> Result<(), Stop> {
 
 /// The handler of type maps: what is chosen answers, by an internal redirect or from the map itself.
 pub(crate) fn type_map(request: &mut Request<'_>) -> Result<Response, Stop> {
+    request.handler = Some(MAP_HANDLER);
     let Some(found) = request.found.take() else {
         let map = Quoted(request.place.file());
         request
             .log(Level::Error, "negotiation")
+            .because(&nix::errno::Errno::ENOENT.into())
             .say(format_args!("AH00683: cannot access type map file: {map}"));
         return Err(Refusal::stop(Status::NOT_FOUND));
     };

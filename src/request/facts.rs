@@ -54,9 +54,9 @@ impl<'r> Request<'r> {
         answer
     }
 
-    /// The response with a Vary that names all fields noted so far.
+    /// The response with a Vary that names all fields noted so far. They are noted no more.
     pub(super) fn with_vary(&self, mut response: Response) -> Response {
-        let varies = self.varies.borrow();
+        let varies = self.varies.take();
         if !varies.is_empty() {
             let mut members = varies.join(", ");
             if let Some(more) = response.fields.get("Vary") {
@@ -66,6 +66,14 @@ impl<'r> Request<'r> {
             response.fields.push("Vary", members.as_bytes());
         }
         response
+    }
+
+    /// As [`with_vary`](Self::with_vary), behind what is there: for fields that were asked for last.
+    pub(super) fn vary_further(&self, response: &mut Response) {
+        let varies = self.varies.take();
+        if !varies.is_empty() {
+            response.fields.append("Vary", varies.join(", ").as_bytes());
+        }
     }
 
     /// Whether another request for `path_or_file` would be allowed and lead to something.

@@ -36,18 +36,29 @@ impl Request<'_> {
         let settings = Arc::clone(&self.place.settings);
         if !self.place.path.ends_with(b"/") {
             // Without DirectorySlash no index file is looked for: its relative links would lead astray.
-            let is_get = matches!(self.method(), Method::Get | Method::Head);
-            let is_careful = !is_get && self.env.get("redirect-carefully").is_some();
-            return if settings.dir.slash() && !is_careful {
-                Err(self.redirect_to_slash())
-            } else {
-                Ok(folder)
-            };
+            return if self.wants_slash() { Err(self.redirect_to_slash()) } else { Ok(folder) };
         }
         if settings.dir.check_handler() && handler::name(self).is_some() {
             return Ok(folder);
         }
         Ok(self.index_file(&folder)?.unwrap_or(folder))
+    }
+
+    /// Whether a folder's path that does not end in a slash is led to the one that does.
+    fn wants_slash(&self) -> bool {
+        let is_get = matches!(self.method(), Method::Get | Method::Head);
+        let is_careful = !is_get && self.env.get("redirect-carefully").is_some();
+        !self.place.path.ends_with(b"/") && self.place.settings.dir.slash() && !is_careful
+    }
+
+    /// As in Apache: where the rules of a section lead from a folder counts only once its path ends in a slash. Until then
+    /// that is what the client is told, with the query that the rules have made.
+    pub(super) fn slash_first(&self, stop: Stop) -> Stop {
+        let is_folder = self.found.as_ref().is_some_and(Opened::is_folder);
+        match stop {
+            Stop::Elsewhere(_) if is_folder && self.wants_slash() => self.redirect_to_slash(),
+            other => other,
+        }
     }
 
     /// `DirectorySlash`: 301 to the same path with a slash, the query unchanged.
@@ -109,7 +120,9 @@ impl Request<'_> {
     fn try_index(&mut self, folder: &Opened, name: &[u8]) -> Result<Option<Opened>, Stop> {
         let index = self.trying(|request| request.index_place(name))?;
         self.try_place(index, |request, folder_place| {
-            let found = if request.place.file().strip_prefix(folder_place.file()) == Some(name) {
+            let is_within = folder_place.file().ends_with(b"/")
+                && request.place.file().strip_prefix(folder_place.file()) == Some(name);
+            let found = if is_within {
                 let (file, links) = (request.place.file(), request.place.links());
                 let opened = open::open_in(folder.fd.as_fd(), name, file, links, request.access);
                 request.judge(opened)?

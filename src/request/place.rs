@@ -232,6 +232,7 @@ impl Request<'_> {
     /// to do about it.
     pub(super) fn find(&mut self) -> Result<(), Stop> {
         self.found = self.open()?;
+        self.modified = self.found.as_ref().map(|found| found.stat.modified.0);
         self.trace_found(self.found.as_ref(), &self.place);
         Ok(())
     }

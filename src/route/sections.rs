@@ -364,7 +364,10 @@ impl DirectoryPath {
         let slashes = file.iter().enumerate().filter(|(_, byte)| **byte == b'/');
         let mut ends = slashes.map(|(at, _)| at).skip(1).chain([file.len()]);
         let end = ends.nth(self.depth - 1);
-        end.is_some_and(|end| pattern::matches(path, &file[..end], Slash::Separates))
+        // A star at the end wants a name: a folder does not lie within itself.
+        end.map(|end| &file[..end]).is_some_and(|file| {
+            !file.ends_with(b"/") && pattern::matches(path, file, Slash::Separates)
+        })
     }
 }
 

@@ -30,6 +30,7 @@ mod logs;
 mod manual;
 mod monitors;
 mod peers;
+mod reference;
 
 use std::collections::BTreeMap;
 
@@ -58,10 +59,10 @@ macro_rules! compare_cases {
 }
 
 compare_cases! {
-    access, aliases, auth, compression, conditionals, errors, expires, expressions, files, folders,
-    headers, homes, hosts, htaccess, listings, methods, moved, names, negotiation, practice, protocol,
-    ranges, redirects, remote, rewriting, rules, rules_of_folders, sections, types, urls,
-    variables,
+    access, aliases, auth, compression, conditionals, errors, expires, expressions, files,
+    folders, found, headers, homes, hosts, htaccess, listings, lookups, macros, methods, moved,
+    names, negotiation, practice, preambles, projects, protocol, ranges, redirects, remote,
+    rewriting, rules, rules_of_folders, sections, types, urls, variables,
 }
 
 /// Asks both servers everything that the file of this name holds.
