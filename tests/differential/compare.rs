@@ -53,8 +53,9 @@ impl Reply {
         }
         sent?;
         client.finish_sending();
+        let mut method = if request.bytes.starts_with(b"HEAD ") { "HEAD" } else { "GET" };
         loop {
-            match client.try_receive("GET") {
+            match client.try_receive(std::mem::replace(&mut method, "GET")) {
                 Ok(answer) => self.answers.push(Normal::new(answer, "GET", address.port())),
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
                 Err(error) => return Err(error),

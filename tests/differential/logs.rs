@@ -54,6 +54,12 @@ impl Logs {
         logs
     }
 
+    /// Before a request: lines about former ones that got no answer are not about it.
+    pub(crate) fn pass_over(&mut self) {
+        self.access.news();
+        self.errors.news();
+    }
+
     /// What is written about a request that got these answers.
     pub(crate) fn about(&mut self, reply: &Reply) -> Lines {
         let mut accesses = Vec::new();

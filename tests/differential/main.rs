@@ -150,6 +150,8 @@ impl<'a> Both<'a> {
     fn ask(&mut self, request: &Request, intended: &mut Differences) -> (Vec<String>, Reply) {
         let mut asked_once = false;
         loop {
+            self.their_logs.pass_over();
+            self.our_logs.pass_over();
             let theirs = Reply::ask(self.apache.address(), request);
             let ours = Reply::ask(self.herdgate.address(), request);
             if std::env::var_os("HERDGATE_CASE").is_some() {
