@@ -781,12 +781,10 @@ impl WebConnection {
 
     /// How a fault in a head is answered.
     fn status_of(&self, fault: Fault) -> Status {
-        match fault {
-            Fault::FieldTooLong | Fault::TooManyFields => {
-                self.first_host().settings.core.limits().field_status
-            }
-            other => other.status(),
+        if matches!(fault, Fault::FieldTooLong | Fault::TooManyFields) {
+            return self.first_host().settings.core.limits().field_status;
         }
+        fault.status()
     }
 
     fn idle_time(&self, response: &Response) -> Duration {

@@ -221,7 +221,10 @@ impl WebConnection {
             |head| Names::of(host, &response.settings, Some(head), &response.client, by_dns);
         let names = head.map(names_for);
         let first = response.first.as_deref();
-        let words = head.is_none().then(|| RequestLine::split(asked.line)).unwrap_or_default();
+        let words = match head {
+            Some(_) => RequestLine::default(),
+            None => RequestLine::split(asked.line),
+        };
         let record = Record {
             client: response.client.address,
             peer: response.client.peer(),
@@ -360,7 +363,7 @@ impl<'l> RequestLine<'l> {
             Some(mark) => (&target[..mark], Some(&target[mark + 1..])),
             None => (target, None),
         };
-        let protocol = words.last().filter(|word| word.to_ascii_uppercase().starts_with(b"HTTP/"));
+        let protocol = words.next_back().filter(|word| word.to_ascii_uppercase().starts_with(b"HTTP/"));
         RequestLine { method, path, query, protocol: protocol.unwrap_or(b"HTTP/1.0") }
     }
 }

@@ -48,6 +48,40 @@ fn everybody_else_is_served(server: &Server) {
 }
 
 #[test]
+fn what_follows_a_request_that_waits_for_a_disk_is_read_as_what_it_is() {
+    let site = Site::new("event").sizes(ONE_CHILD).folder("slow");
+    let contents = noise(5_000);
+    let files = vec![("a.bin", contents.clone())];
+    let slow = match SlowFolder::mount(&site.root().join("htdocs/slow"), files) {
+        Ok(slow) => slow,
+        Err(error) => return skipped(&format!("no FUSE file system here ({error})")),
+    };
+    let server = site.start();
+    let hidden = "GET /hidden HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let chunked = head("POST", "/slow/a.bin", &["Transfer-Encoding: chunked"]);
+    let with_length = head("GET", "/slow/a.bin", &[&format!("Content-Length: {}", hidden.len())]);
+    let mut client = server.client();
+    client.send(format!("{chunked}{:x}\r\nGET /hid", hidden.len()));
+    client.send(format!(
+        "{}\r\n0\r\n\r\n{with_length}{hidden}{}",
+        &hidden["GET /hid".len()..],
+        head("GET", "/", &[])
+    ));
+    for held in [Held::LookUp, Held::Open, Held::Read] {
+        assert_eq!(slow.wait_for_held(), held("a.bin".to_owned()));
+        slow.go_on();
+    }
+    assert!(client.receive("POST").body == contents);
+    assert_eq!(slow.wait_for_held(), Held::Open("a.bin".to_owned()));
+    slow.go_on();
+    assert!(client.receive("GET").body == contents);
+    assert_eq!(client.receive("GET").text(), "<h1>It works!</h1>\n");
+    client.finish_sending();
+    client.expect_end();
+    drop(server);
+}
+
+#[test]
 fn a_file_that_the_kernel_knows_still_waits_for_its_file_system_elsewhere() {
     let site = Site::new("event").sizes(ONE_CHILD).folder("slow");
     let contents = noise(5_000);
