@@ -363,7 +363,8 @@ impl<'l> RequestLine<'l> {
             Some(mark) => (&target[..mark], Some(&target[mark + 1..])),
             None => (target, None),
         };
-        let protocol = words.next_back().filter(|word| word.to_ascii_uppercase().starts_with(b"HTTP/"));
+        let protocol =
+            words.next_back().filter(|word| word.to_ascii_uppercase().starts_with(b"HTTP/"));
         RequestLine { method, path, query, protocol: protocol.unwrap_or(b"HTTP/1.0") }
     }
 }
