@@ -5,9 +5,9 @@
 //!        ◀─────────────        ◀─────────────              ◀─go on──
 //! ```
 //!
-//! A disk that takes its time, without a disk and without luck: whoever looks a file up, or reads it for the first
-//! time, waits until the test says so. The protocol is the kernel's own (fuse(4), `include/uapi/linux/fuse.h`), as
-//! much of it as two read-only files need.
+//! A disk that takes its time, without a disk and without luck: whoever looks a name up, opens a file, asks how long it
+//! is, reads its beginning or its middle, or lists the folder, waits until the test says so. The protocol is the
+//! kernel's own (fuse(4), `include/uapi/linux/fuse.h`), as much of it as a few read-only files need.
 //!
 //! - Mounting needs root and `/dev/fuse`. [`SlowFolder::mount`] says when it cannot be had.
 //! - Dropping it lets everybody go on, and unmounts.
@@ -26,12 +26,18 @@ use super::PATIENCE;
 /// What the kernel wants to know, and waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Held {
-    /// Whether there is a file of this name.
+    /// Whether there is something of this name.
     LookUp(String),
     /// To open the file of this name.
     Open(String),
+    /// What is known about the file of this name. The kernel asks only if the name begins with [`STALE`].
+    Stat(String),
     /// The first bytes of the file of this name.
     Read(String),
+    /// The bytes in the middle of the file of this name, if they are not among the first.
+    ReadOn(String),
+    /// The names in the folder.
+    List,
 }
 
 /// A mounted folder whose files are slow.
@@ -67,6 +73,11 @@ impl SlowFolder {
     /// Waits until somebody is held, and says by what. Others queue behind it.
     pub(crate) fn wait_for_held(&self) -> Held {
         self.held.recv_timeout(PATIENCE).expect("somebody asks the file system")
+    }
+
+    /// Who is held now, if anybody is: looked at without waiting.
+    pub(crate) fn held_now(&self) -> Option<Held> {
+        self.held.try_recv().ok()
     }
 
     /// Lets the one that is held go on.
@@ -157,6 +168,11 @@ impl Request<'_> {
         self.u64(16)
     }
 
+    /// Whether a thread of the test asks: whoever tidies up must not wait for itself.
+    fn is_our_own(&self) -> bool {
+        Path::new("/proc/self/task").join(self.u32(32).to_string()).exists()
+    }
+
     /// The text after the head, up to its NUL.
     fn name(&self) -> &str {
         let text = &self.0[40..];
@@ -176,18 +192,24 @@ fn answer(
         op::INIT => initial(request),
         op::LOOKUP => {
             let name = request.name();
+            if !request.is_our_own() {
+                pause(Held::LookUp(name.to_owned()));
+            }
             let Some(number) = files.iter().position(|(other, _)| *other == name) else {
                 return Some(Err(ENOENT));
             };
-            pause(Held::LookUp(name.to_owned()));
-            entry(number, files[number].1.len())
+            entry(number, name, files[number].1.len())
         }
         op::GETATTR => {
-            let attributes = match request.node() {
-                ROOT => folder_attributes(),
-                node => file_attributes(node, files[file_number(node)].1.len()),
+            let (valid_secs, attributes) = match request.node() {
+                ROOT => (LONG_VALID_SECS, folder_attributes()),
+                node => {
+                    let (name, contents) = &files[file_number(node)];
+                    pause(Held::Stat((*name).to_owned()));
+                    (valid_secs(name), file_attributes(node, contents.len()))
+                }
             };
-            [&LONG_VALID_SECS.to_le_bytes()[..], &[0; 8], &attributes].concat()
+            [&valid_secs.to_le_bytes()[..], &[0; 8], &attributes].concat()
         }
         op::OPEN => {
             pause(Held::Open(files[file_number(request.node())].0.to_owned()));
@@ -198,18 +220,35 @@ fn answer(
             let (name, contents) = &files[file_number(request.node())];
             let size = request.u32(40 + 16) as usize;
             let start = usize::try_from(request.u64(40 + 8)).unwrap().min(contents.len());
+            let end = (start + size).min(contents.len());
             if start == 0 {
                 pause(Held::Read((*name).to_owned()));
+            } else if (start..end).contains(&(contents.len() / 2)) {
+                pause(Held::ReadOn((*name).to_owned()));
             }
-            contents[start..(start + size).min(contents.len())].to_vec()
+            contents[start..end].to_vec()
         }
-        op::READDIR | op::FLUSH | op::RELEASE | op::RELEASEDIR => Vec::new(),
+        op::READDIR => {
+            let start = usize::try_from(request.u64(40 + 8)).unwrap();
+            if start == 0 && !request.is_our_own() {
+                pause(Held::List);
+            }
+            let names = files.iter().enumerate().skip(start);
+            names.flat_map(|(number, (name, _))| directory_entry(number, name)).collect()
+        }
+        op::FLUSH | op::RELEASE | op::RELEASEDIR => Vec::new(),
         _ => return Some(Err(ENOSYS)),
     }))
 }
 
 /// The kernel may remember what it was told for so long: longer than any test.
 const LONG_VALID_SECS: u64 = 3600;
+/// What it is told about files whose names begin so, it may not remember.
+pub(crate) const STALE: &str = "stale";
+
+fn valid_secs(name: &str) -> u64 {
+    if name.starts_with(STALE) { 0 } else { LONG_VALID_SECS }
+}
 
 fn file_number(node: u64) -> usize {
     usize::try_from(node - 2).unwrap()
@@ -232,10 +271,22 @@ fn opened(flags: u32) -> Vec<u8> {
     [&[0; 8][..], &flags.to_le_bytes(), &[0; 4]].concat()
 }
 
+/// `struct fuse_dirent`.
+fn directory_entry(number: usize, name: &str) -> Vec<u8> {
+    const REGULAR: u32 = 8;
+    let (node, next) = (number as u64 + 2, number as u64 + 1);
+    let length = u32::try_from(name.len()).unwrap();
+    let mut entry = [node, next].map(u64::to_le_bytes).concat();
+    entry.extend([length, REGULAR].map(u32::to_le_bytes).concat());
+    entry.extend(name.as_bytes());
+    entry.resize(entry.len().next_multiple_of(8), 0);
+    entry
+}
+
 /// `struct fuse_entry_out`.
-fn entry(number: usize, size: usize) -> Vec<u8> {
+fn entry(number: usize, name: &str, size: usize) -> Vec<u8> {
     let node = number as u64 + 2;
-    let words: [u64; 5] = [node, 0, LONG_VALID_SECS, LONG_VALID_SECS, 0];
+    let words: [u64; 5] = [node, 0, LONG_VALID_SECS, valid_secs(name), 0];
     let mut answer: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     answer.extend(file_attributes(node, size));
     answer
