@@ -257,8 +257,8 @@ fn compile_literal(text: &str) -> (Item, &str) {
     let mut literal = String::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next().filter(|first| !matches!(first, ' ' | '%')) {
-        let (character, length) = match rest[1.min(rest.len())..].chars().next() {
-            Some(escaped @ (' ' | '\\' | '%')) if first == '\\' => (escaped, 2),
+        let (character, length) = match rest.strip_prefix('\\').and_then(|it| it.chars().next()) {
+            Some(escaped @ (' ' | '\\' | '%')) => (escaped, 2),
             _ => (first, first.len_utf8()),
         };
         literal.push(character);
@@ -373,6 +373,7 @@ mod tests {
         check("%l %+E %M", None, None);
         check("%M% ,\\ referer\\ %{Referer}i", None, Some("AH1: it is so"));
         check("a\\ b%% %m:%3l %m:%4l|", None, Some("a b% core:error "));
+        check("é\\ \\é\\", None, Some("é \\é\\"));
     }
 
     #[test]
