@@ -299,6 +299,7 @@ impl View {
     }
 
     /// Event: the mean share of time in which the loops did not wait.
+    #[cfg(feature = "top")]
     #[expect(clippy::cast_precision_loss, reason = "children are few")]
     pub(super) fn loops_busy(&self) -> Option<f64> {
         let shares: Vec<f64> = self.children.iter().filter_map(|child| child.loop_busy).collect();
