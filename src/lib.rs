@@ -7,6 +7,8 @@ pub mod config;
 pub mod connection;
 pub mod expr;
 pub mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod http;
 pub mod log;
 pub mod modules;

@@ -72,7 +72,11 @@ pub(super) fn load(source: &Source) -> Draft {
     let mut modules = Modules::default();
     let start = Start { definitions, server_root: source.root.clone() };
     let reading = herdgate_conf::read(&inputs(source), start, &mut modules);
+    draft(reading, modules)
+}
 
+/// Obeys what was read.
+pub(super) fn draft(reading: Reading, modules: Modules) -> Draft {
     let runtime_dir_is_written = reading.runtime_dir.is_some();
     let runtime_dir = reading.runtime_dir.unwrap_or_else(|| PathBuf::from("logs"));
     // A relative ServerRoot is relative to where the server was started, and must survive `chdir`.

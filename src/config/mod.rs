@@ -17,6 +17,8 @@ pub mod changes;
 pub mod compat;
 mod folder;
 mod freeze;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod geometry;
 pub(crate) mod htaccess;
 mod lints;

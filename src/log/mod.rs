@@ -14,6 +14,8 @@ mod condition;
 pub mod error;
 pub mod error_format;
 pub mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod logs;
 
 pub use crate::modules::core::{Level, LogLevels};

@@ -55,7 +55,7 @@ impl AuthnFile {
 }
 
 impl Passwords {
-    fn parse(text: &[u8]) -> Self {
+    pub(crate) fn parse(text: &[u8]) -> Self {
         let mut by_user = HashMap::new();
         let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
         for line in lines.filter(|line| !line.is_empty() && !line.starts_with(b"#")) {
@@ -68,7 +68,7 @@ impl Passwords {
         Self { by_user }
     }
 
-    fn get(&self, user: &[u8]) -> Option<&[u8]> {
+    pub(crate) fn get(&self, user: &[u8]) -> Option<&[u8]> {
         self.by_user.get(user).map(AsRef::as_ref)
     }
 }

@@ -39,7 +39,7 @@ impl AuthzGroupfile {
 }
 
 impl Groups {
-    fn parse(text: &[u8]) -> Self {
+    pub(crate) fn parse(text: &[u8]) -> Self {
         let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
         let lines = lines.filter(|line| !line.is_empty() && !line.starts_with(b"#"));
         let group = |line: &[u8]| {
@@ -50,7 +50,7 @@ impl Groups {
         Self { list: lines.map(group).collect() }
     }
 
-    fn of(&self, user: &[u8]) -> Vec<&[u8]> {
+    pub(crate) fn of(&self, user: &[u8]) -> Vec<&[u8]> {
         let has = |members: &[Vec<u8>]| members.iter().any(|member| member == user);
         let groups = self.list.iter().filter(|(_, members)| has(members));
         groups.map(|(name, _)| name.as_slice()).collect()

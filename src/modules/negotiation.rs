@@ -11,6 +11,8 @@
 
 mod accept;
 mod choose;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod lists;
 mod type_map;
 

@@ -16,6 +16,8 @@
 
 mod cookie;
 mod engine;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod map;
 mod phases;
 mod rule;

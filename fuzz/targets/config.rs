@@ -1,0 +1,4 @@
+//! A configuration and what it includes: see `src/fuzzing.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| herdgate::fuzzing::config(bytes));

@@ -1,0 +1,4 @@
+//! An expression: see `src/fuzzing.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| herdgate::fuzzing::expression(bytes));

@@ -1,0 +1,4 @@
+//! A request's head: see `src/fuzzing.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| herdgate::fuzzing::head(bytes));

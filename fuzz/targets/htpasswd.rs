@@ -1,0 +1,4 @@
+//! Files of users and groups: see `src/fuzzing.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| herdgate::fuzzing::htpasswd(bytes));

@@ -1,0 +1,4 @@
+//! Formats of both logs: see `src/fuzzing.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| herdgate::fuzzing::log_format(bytes));

@@ -1,0 +1,4 @@
+//! Type maps and the Accept fields: see `src/fuzzing.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| herdgate::fuzzing::negotiation(bytes));

@@ -1,0 +1,4 @@
+//! Wildcards and regular expressions: see `src/fuzzing.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| herdgate::fuzzing::pattern(bytes));

@@ -1,0 +1,4 @@
+//! RewriteRule and RewriteCond: see `src/fuzzing.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| herdgate::fuzzing::rewrite(bytes));
