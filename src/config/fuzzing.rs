@@ -42,7 +42,8 @@ pub(crate) fn check(bytes: &[u8]) {
     let reading = herdgate_conf::read_htaccess("/srv/.htaccess", &text, start, &mut modules);
     nodes_have_places(&reading.tree.nodes, &reading.sources);
     let everything = Permit { list: Some(NAMES.clone()), ..Permit::default() };
-    let (_, found, sources) = load::load_htaccess(reading, root, root, &everything);
+    let (_, found, sources) =
+        load::load_htaccess(reading, root, root, &everything, &Arc::default());
     diagnostics_have_places(&found, &sources);
 }
 

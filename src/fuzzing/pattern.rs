@@ -1,7 +1,7 @@
 //! Wildcards and regular expressions: a match is what a slower reading of the pattern calls one, and lies in the text.
 
 use super::{byte, parts};
-use crate::regex::{Case, Regex};
+use crate::regex::{Case, Options, Regex, with_options};
 use crate::route::pattern::{Slash, matches};
 
 /// A byte of choices, a pattern, a text, a template for what groups have matched.
@@ -52,7 +52,12 @@ fn by_table(pattern: &[u8], text: &[u8], slash: Slash) -> bool {
 fn regex(pattern: &[u8], text: &[u8], template: &[u8], choices: u8) {
     let Ok(pattern) = std::str::from_utf8(pattern) else { return };
     let case = if choices & 2 == 0 { Case::Counts } else { Case::Ignored };
-    let Ok(regex) = Regex::new(pattern, case) else { return };
+    let options = Options {
+        dot_all: choices & 4 == 0,
+        dollar_end_only: choices & 8 == 0,
+        ignore_case: choices & 16 != 0,
+    };
+    let Ok(regex) = with_options(options, || Regex::new(pattern, case)) else { return };
     let found = regex.captures(text);
     assert_eq!(regex.is_match(text), found.is_some());
     let Some(found) = found else { return };
