@@ -4,10 +4,14 @@
 /// the difference. Case does not count, since directive names have none.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_ascii_lowercase();
+    let (length, slips_max) = (name.chars().count(), slips_max(&name));
     known
         .into_iter()
+        // Each slip changes the length by one at most. There are hundreds of names, and a file that is no configuration
+        // has a mistake on each of its lines.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= slips_max)
         .map(|candidate| (distance(&name, &candidate.to_ascii_lowercase()), candidate))
-        .filter(|(distance, _)| *distance <= slips_max(&name))
+        .filter(|(distance, _)| *distance <= slips_max)
         .min()
         .map(|(_, candidate)| candidate)
 }
