@@ -1,12 +1,12 @@
 //! Whole requests: whatever a `.htaccess` file and a client say, no answer is malformed, and no file outside is shown.
 
 use std::fs;
-use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{head, parts};
 use crate::config::{Config, Source};
+use crate::files::content::Segment;
 use crate::files::{Access, content};
 use crate::http::field::{is_token, is_value};
 use crate::http::method::Method;
@@ -70,7 +70,14 @@ fn bytes_of(body: &mut Body) -> Vec<u8> {
         Body::Empty => Vec::new(),
         Body::Memory(bytes) => std::mem::take(bytes),
         Body::Static(bytes) => bytes.to_vec(),
-        Body::File { fd, span } => content::read(fd.as_fd(), *span, Access::MayBlock).unwrap(),
+        Body::File { file, span } => content::read(file, *span, Access::MayBlock).unwrap(),
+        Body::Parts { file, segments } => {
+            let bytes = |segment: &Segment| match segment {
+                Segment::Bytes(bytes) => bytes.clone(),
+                Segment::File(span) => content::read(file, *span, Access::MayBlock).unwrap(),
+            };
+            segments.iter().flat_map(bytes).collect()
+        }
         Body::Stream(source) => {
             let pieces = std::iter::from_fn(|| Some(source.next().unwrap()));
             pieces.take_while(|piece| !piece.is_empty()).flatten().collect()
