@@ -79,7 +79,7 @@ impl End {
         match drain.state() {
             DrainState::Done => End::At { length: used, body_bytes: drain.body_bytes() },
             DrainState::More => End::Later,
-            DrainState::Bad => End::Bad,
+            DrainState::Bad | DrainState::TooLong => End::Bad,
         }
     }
 }
@@ -104,11 +104,11 @@ impl Decoder {
             if size == 0 {
                 return self.trailers(bytes, after, body_bytes);
             }
-            let there = (bytes.len() - after) as u64;
-            if size > there {
+            let Some(total) = body_bytes.checked_add(size) else { return End::Bad };
+            if size > (bytes.len() - after) as u64 {
                 return End::Later;
             }
-            body_bytes += size;
+            body_bytes = total;
             let data_end = after + usize::try_from(size).unwrap();
             at = match &bytes[data_end..] {
                 [b'\r', b'\n', ..] => data_end + 2,
