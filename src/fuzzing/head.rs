@@ -26,7 +26,7 @@ pub(super) fn check(mut bytes: &[u8]) {
 /// The usual ones, or small ones that inputs of a decent size meet; mostly strict.
 fn limits(bytes: &mut &[u8]) -> HeadLimits {
     let [line, fields] = short(bytes).to_be_bytes().map(usize::from);
-    let form = |is_unsafe| if is_unsafe { Form::Unsafe } else { Form::Strict };
+    let form = |is_loose| if is_loose { Form::Unsafe } else { Form::Strict };
     match line {
         0..128 => HeadLimits {
             form: form(line >= 64),
