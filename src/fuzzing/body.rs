@@ -43,7 +43,9 @@ pub(super) fn check(mut bytes: &[u8]) {
             let ours = End::of(used, &drain);
             match (Decoder { is_strict: true }).end(bytes) {
                 End::Bad => {}
-                strict => assert_eq!(ours, strict, "what the RFC allows is taken"),
+                strict @ (End::At { .. } | End::Later) => {
+                    assert_eq!(ours, strict, "what the RFC allows is taken");
+                }
             }
             let loose = (Decoder { is_strict: false }).end(bytes);
             assert!(!matches!(ours, End::At { .. }) || ours == loose, "{ours:?}, and {loose:?}");
