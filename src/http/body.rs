@@ -197,7 +197,10 @@ impl Drain {
             (Step::MoreSize(size), _) => push_digit(size, byte),
             (Step::SizeLineFeed(size), b'\n') => self.begin_chunk(size),
             (Step::DataReturn, b'\r') => Step::DataLineFeed,
-            (Step::DataLineFeed, b'\n') => Step::Size,
+            (Step::DataLineFeed, b'\n') => {
+                self.line_bytes = 0;
+                Step::Size
+            }
             (Step::Trailer, b'\r') => Step::LastLineFeed,
             (Step::Trailer | Step::TrailerName, _) if field::is_token_byte(byte) => {
                 Step::TrailerName
@@ -413,6 +416,7 @@ mod tests {
     fn lines_and_trailers_are_bounded() {
         check_good(&format!("{}\r\n\r\n", "0".repeat(20)), 0);
         check_bad(&"0".repeat(23));
+        check_good(&format!("1\r\na\r\n{}\r\n\r\n", "0".repeat(20)), 1);
         check_good(&format!("0\r\nA:{}\r\n\r\n", "b".repeat(18)), 0);
         check_bad(&format!("0\r\nA:{}", "b".repeat(21)));
         let limits = HeadLimits { head_bytes_max: 50, ..HeadLimits::new(100, 20, 10) };
