@@ -80,6 +80,7 @@ fn error(text: &str, sent: &[u8]) {
             client: Some("192.0.2.1:4711".to_owned()),
             referer,
             server_name: "example.org",
+            about: None,
             message: message.clone(),
         };
         let mut line = String::new();
