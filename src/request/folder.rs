@@ -57,7 +57,7 @@ impl Request<'_> {
         let is_folder = self.found.as_ref().is_some_and(Opened::is_folder);
         match stop {
             Stop::Elsewhere(_) if is_folder && self.wants_slash() => self.redirect_to_slash(),
-            other => other,
+            other @ (Stop::WouldBlock | Stop::Refused(_) | Stop::Elsewhere(_)) => other,
         }
     }
 
