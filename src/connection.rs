@@ -406,6 +406,9 @@ impl WebConnection {
         answers: &mut Answers,
     ) -> (usize, Then) {
         self.describe(&request.head, turn);
+        if let Some(then) = self.answer_from_memory(&request, rest, turn, answers) {
+            return (0, then);
+        }
         if request.head.framing() != Framing::Chunked || request.head.holds_body_back() {
             return self.respond(request, rest, turn, answers);
         }
@@ -503,6 +506,24 @@ impl WebConnection {
             response.drop_what_cannot_be(true);
         }
         self.answer(asked, response, turn, answers);
+    }
+
+    /// Answers as before, if the same was asked and nothing has changed; such a request has no body.
+    fn answer_from_memory(
+        &mut self,
+        request: &Arrived<'_>,
+        rest: &[u8],
+        turn: &mut Turn<'_, ThreadState>,
+        answers: &mut Answers,
+    ) -> Option<Then> {
+        let local = turn.local();
+        let (watch, access, now) = (local.watch.as_mut(), local.access, request.received.wall);
+        let known = self.server.answers.find(&self.client, &request.head, now, watch, access)?;
+        let asked = request.asked(is_followed(Framing::None, rest));
+        let fate = self.answer_again(&asked, &known.response, turn, answers);
+        let idle = self.idle_time(&known.response);
+        let begun = !rest.is_empty();
+        Some(if fate.keeps() { Then::Next { begun, idle } } else { Then::Close })
     }
 
     /// Puts on the scoreboard that a request is being answered, where that may take time, and with `ExtendedStatus` which.

@@ -8,6 +8,8 @@
 //!                                              └──────────┴──────────┴─ refusal ─▶ ErrorDocument or the built-in page
 //! ```
 //!
+//! Before all this [`quick`] looks whether the same was asked before, and nothing has changed since.
+//!
 //! - The phases are Apache's, in Apache's order, so that every directive means what its manual says. A module takes part
 //!   by a function that its phase calls here, in the order of [`Request::phases`]: there is no other place to look.
 //! - Nothing here waits. With [`Access::Inline`] a request whose files are not in the kernel's memory ends as
@@ -26,9 +28,11 @@ mod filters;
 mod folder;
 mod handler;
 mod listing;
+mod made_from;
 mod methods;
 mod names;
 mod place;
+mod quick;
 mod refusal;
 mod trace;
 mod translate;
@@ -73,8 +77,10 @@ pub(crate) use client_name::NameTrust;
 pub(crate) use facts::Known;
 pub use fields::EditedFields;
 pub(crate) use fields::RequestFields;
+use made_from::MadeFrom;
 pub use names::Names;
 pub(crate) use place::Place;
+pub use quick::{AnswerCache, Remembered};
 pub(crate) use refusal::Refusal;
 pub use refusal::refuse;
 pub use trace::{Step, Trace};
@@ -105,6 +111,8 @@ pub struct Server {
     pub clients: Option<Arc<Clients>>,
     /// Names for requests.
     pub(crate) unique_ids: unique_id::Names,
+    /// What was answered before.
+    pub answers: AnswerCache,
 }
 
 impl Server {
@@ -115,6 +123,7 @@ impl Server {
         let (scoreboard, place, unique_ids) = Default::default();
         let clients = None;
         let sandbox = Sandbox::of(&config);
+        let answers = Server::answer_cache(&config);
         Server {
             config,
             logs,
@@ -127,6 +136,7 @@ impl Server {
             place,
             clients,
             unique_ids,
+            answers,
         }
     }
 }
@@ -260,9 +270,9 @@ pub(crate) struct Elsewhere {
 pub(crate) struct Request<'r> {
     pub(crate) server: &'r Server,
     /// Who asks, as far as proxies on the way are believed.
-    pub(crate) client: Client,
+    client: Client,
     pub(crate) head: &'r Head<'r>,
-    pub(crate) now: Moment,
+    now: Moment,
     pub(crate) arrival: Arrival,
     pub(crate) access: Access,
     pub(crate) caches: &'r mut Caches,
@@ -273,6 +283,8 @@ pub(crate) struct Request<'r> {
     pub(crate) query: Option<Cow<'r, [u8]>>,
     /// The client's fields, as modules have left them.
     pub(crate) fields: RequestFields<'r>,
+    /// What the answer is made from, beside the fields.
+    pub(crate) made_from: MadeFrom,
     /// Variables.
     pub(crate) env: Env,
     /// What modules tell each other.
@@ -347,7 +359,8 @@ impl<'r> Request<'r> {
             host,
             place: Place::unknown(head.path(), Arc::clone(settings.base())),
             query: head.query().map(Cow::Borrowed),
-            fields: RequestFields::Sent(head),
+            fields: RequestFields::sent(head),
+            made_from: MadeFrom::default(),
             env: Env::default(),
             notes: Env::default(),
             user: None,
@@ -539,7 +552,7 @@ impl<'r> Request<'r> {
         response.fields.prepend(always);
         response.fields.join_vary();
         if self.no_cache && response.fields.get("Expires").is_none() {
-            response.fields.push("Expires", &date::format(self.now.secs));
+            response.fields.push("Expires", &date::format(self.now().secs));
         }
         if self.env.get("force-no-vary").is_some() {
             response.fields.remove("Vary");
@@ -554,19 +567,24 @@ impl<'r> Request<'r> {
     /// The request is over: what is known about it goes along for the log.
     fn close(self, mut response: Response) -> Response {
         self.trace_troubles();
-        self.server.logs.error(self.host).write_held(&self.troubles.into_inner());
+        let troubles = self.troubles.into_inner();
+        self.server.logs.error(self.host).write_held(&troubles);
         response.env = self.env;
         response.notes = self.notes;
         response.user = self.user;
         response.own_name = self.own_name;
         response.client_name = self.remote_host.into_inner();
-        response.request_fields = self.fields.into_edited();
         response.first = self.first;
         response.query = match self.query {
             Some(Cow::Borrowed(_)) => None,
             Some(Cow::Owned(changed)) => Some(changed),
             None => self.head.query().map(|_| Vec::new()),
         };
+        if troubles.is_empty() && self.listener.is_none() {
+            let (asked, request) = (self.fields.asked(), (&self.client, self.head, self.now));
+            self.server.answers.remember(request, self.made_from, asked, &mut response);
+        }
+        response.request_fields = self.fields.into_edited();
         response
     }
 
@@ -599,6 +617,34 @@ impl<'r> Request<'r> {
         }
     }
 
+    /// Who asks, as far as proxies on the way are believed.
+    pub(crate) fn client(&self) -> &Client {
+        self.made_from.cannot_be_repeated();
+        &self.client
+    }
+
+    /// Somebody else asks than whoever holds the connection.
+    pub(crate) fn set_client(&mut self, client: Client) {
+        self.made_from.cannot_be_repeated();
+        self.client = client;
+    }
+
+    /// Our end of the connection.
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.client.local_or_unspecified()
+    }
+
+    /// When it was asked, for caches: what they give does not depend on it.
+    pub(crate) fn moment(&self) -> Moment {
+        self.now
+    }
+
+    /// When it was asked.
+    pub(crate) fn now(&self) -> Moment {
+        self.made_from.ask_the_time();
+        self.now
+    }
+
     /// The method; whatever the client's is, an error's page is read by GET.
     pub(crate) fn method(&self) -> Method<'r> {
         if self.for_error { Method::Get } else { self.head.method() }
@@ -617,7 +663,7 @@ impl<'r> Request<'r> {
     pub(crate) fn log(&self, level: Level, module: &'static str) -> Entry<'_> {
         let entry = self.server.logs.error(self.host).at(level, module);
         let entry =
-            entry.client(self.client.address).referer(self.fields.first(field::Known::Referer));
+            entry.client(self.client.address).referer(self.fields.glance(field::Known::Referer));
         let entry = entry.filtered_by(self.place.settings.core.log_levels()).about(self);
         entry.held_in(&self.troubles)
     }

@@ -77,7 +77,7 @@ pub struct Response {
 }
 
 /// A request as it was when it was led elsewhere.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct First {
     /// The decoded path (`%U`).
     pub path: Vec<u8>,
@@ -103,6 +103,8 @@ pub enum Body {
     Empty,
     /// In memory: a page, or a small file.
     Memory(Vec<u8>),
+    /// In memory, and remembered there.
+    Shared(Arc<[u8]>),
     /// Part of the program.
     Static(&'static [u8]),
     /// Part of an open file, sent chunk by chunk; see [`crate::files::content`].
@@ -124,7 +126,7 @@ pub enum Body {
 }
 
 /// Where a stream comes from.
-pub trait Source: Send + fmt::Debug {
+pub trait Source: Send + Sync + fmt::Debug {
     /// The next bytes, as many as are sent in one go; none at the end. It may block, and compute long.
     ///
     /// # Errors
@@ -206,7 +208,11 @@ impl Body {
                 segments.push(Segment::Bytes(text));
                 Body::Parts { file, segments }
             }
-            other @ (Body::Empty | Body::Static(_) | Body::Parts { .. } | Body::Stream(_)) => {
+            other @ (Body::Empty
+            | Body::Shared(_)
+            | Body::Static(_)
+            | Body::Parts { .. }
+            | Body::Stream(_)) => {
                 unreachable!("nobody wants parts of {other:?}")
             }
         }
@@ -217,6 +223,7 @@ impl Body {
         match self {
             Body::Empty => Some(&[]),
             Body::Memory(bytes) => Some(bytes),
+            Body::Shared(bytes) => Some(bytes),
             Body::Static(bytes) => Some(bytes),
             Body::File { .. } | Body::Parts { .. } | Body::Stream(_) => None,
         }
@@ -232,6 +239,7 @@ impl Body {
         match self {
             Body::Empty | Body::Stream(_) => 0,
             Body::Memory(bytes) => bytes.len() as u64,
+            Body::Shared(bytes) => bytes.len() as u64,
             Body::Static(bytes) => bytes.len() as u64,
             Body::File { span, .. } => span.length,
             Body::Parts { segments, .. } => segments.iter().map(Segment::length).sum(),

@@ -6,6 +6,7 @@
 //! ```
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use herdgate_mpm::{
@@ -16,6 +17,7 @@ use herdgate_sys as sys;
 
 use crate::connection::WebConnection;
 use crate::files::Access;
+use crate::files::watch::Watch;
 use crate::http::date::DateCache;
 use crate::log::{Level, LogBatch, LogClock};
 use crate::request::{Caches, Client, Server};
@@ -36,6 +38,8 @@ pub struct ThreadState {
     pub dates: DateCache,
     /// Merged settings.
     pub caches: Caches,
+    /// Tells when what was answered no longer holds, where one thread serves all.
+    pub watch: Option<Watch>,
     /// What answering may do: where one thread serves all, it must not wait for a disk.
     pub access: Access,
 }
@@ -66,6 +70,21 @@ impl WebService {
     }
 }
 
+impl WebService {
+    /// What tells a loop of changed files. Without it each file is asked for.
+    fn watch(&self, child: &ChildContext) -> Option<Watch> {
+        if child.model != Model::Event || !self.server.answers.remembers() {
+            return None;
+        }
+        let watch = Watch::new();
+        if let Err(error) = &watch {
+            let log = self.server.logs.main().at(Level::Notice, "file_cache").because(error);
+            log.say(format_args!("changes of files are not told: each request looks"));
+        }
+        watch.ok()
+    }
+}
+
 impl Service for WebService {
     type Connection = WebConnection;
     type Local = ThreadState;
@@ -93,6 +112,7 @@ impl Service for WebService {
             clock: LogClock::default(),
             dates: DateCache::new(),
             caches: Caches::default(),
+            watch: self.watch(child),
             access,
         }
     }
@@ -114,6 +134,16 @@ impl Service for WebService {
     fn child_gone(&self, place: usize) {
         if let Some(clients) = &self.server.clients {
             clients.child_gone(place);
+        }
+    }
+
+    fn change_notices<'l>(&self, local: &'l ThreadState) -> Option<BorrowedFd<'l>> {
+        local.watch.as_ref().map(AsFd::as_fd)
+    }
+
+    fn drain_change_notices(&self, local: &mut ThreadState) {
+        if let Some(watch) = &mut local.watch {
+            watch.drain();
         }
     }
 

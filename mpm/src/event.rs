@@ -128,6 +128,11 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
         mail: Receiver<Message>,
     ) -> io::Result<Self> {
         let now = Moment::now();
+        let seat = child.worker(child.settings.thread_limit as usize);
+        if let Some(notices) = child.service.change_notices(&seat.local) {
+            let number = Source::Notices.number();
+            sys::epoll::add(&poll, &notices, sys::epoll::Events::READ, number)?;
+        }
         let orders = child.orders.descriptors()[0];
         sys::epoll::add(&poll, &orders, sys::epoll::Events::READ, Source::Orders.number())?;
         let mut this = Self {
@@ -136,7 +141,7 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
             scope,
             poll,
             mail,
-            seat: child.worker(child.settings.thread_limit as usize),
+            seat,
             parked: Parked::new(now),
             goes_on: VecDeque::new(),
             jobs_outstanding: 0,
@@ -169,7 +174,10 @@ impl<'scope, 'env, S: Service> EventLoop<'scope, 'env, S> {
         while !self.is_over() {
             self.wait(&mut events, &mut news)?;
             let now = Moment::now();
-            self.seat.service.begin_turn(&mut self.seat.local); // Its notices are older than what is accepted next.
+            self.seat.service.begin_turn(&mut self.seat.local);
+            if news.notices {
+                self.seat.service.drain_change_notices(&mut self.seat.local);
+            }
             self.accept(&news, now);
             self.read_mail(&news, now);
             self.advance_ready(&news, now);

@@ -53,6 +53,7 @@ mod timer;
 mod turn;
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use herdgate_sys as sys;
@@ -96,6 +97,15 @@ pub trait Service: Send + Sync + 'static {
 
     /// The thread woke up. Called before it advances anything in this turn.
     fn begin_turn(&self, _local: &mut Self::Local) {}
+
+    /// A descriptor that becomes readable when something may have changed that the thread's state remembers: files, say.
+    /// It is asked for once; the event loop watches it, the others never do.
+    fn change_notices<'l>(&self, _local: &'l Self::Local) -> Option<BorrowedFd<'l>> {
+        None
+    }
+
+    /// There are such notices, older than what this turn reads of any client. Called before anything is advanced.
+    fn drain_change_notices(&self, _local: &mut Self::Local) {}
 
     /// The thread is about to sleep: what the turn has gathered, its log lines above all, leaves now.
     fn end_turn(&self, _local: &mut Self::Local) {}

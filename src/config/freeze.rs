@@ -301,6 +301,7 @@ fn freeze_server<'d>(
         extended_status: settings.status.extended(),
         unique_ids: settings.unique_ids,
         client_limits: settings.client_limits.clone(),
+        file_cache: settings.file_cache,
         see_request_tail: settings.core.see_request_tail(),
         proxy_protocol: false, // Until the hosts are known.
         providers: Arc::clone(&settings.providers),

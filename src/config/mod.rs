@@ -43,6 +43,7 @@ pub use settings::{DirSettings, HostSettings, ServerSettings};
 use crate::log::access::Format;
 use crate::modules::client_limits;
 use crate::modules::core::{LogTarget, Permit, Tokens};
+use crate::modules::file_cache::FileCache;
 use crate::modules::log_config::Only;
 use crate::modules::mime::TypeMap;
 use crate::modules::mpm_common::{Gate, ListenAddress, Mutex, SpawnPolicy};
@@ -104,6 +105,8 @@ pub struct Server {
     pub extended_status: bool,
     /// Each request gets a name: mod_unique_id is loaded.
     pub unique_ids: bool,
+    /// `FileCache`
+    pub file_cache: FileCache,
     /// `SeeRequestTail`
     pub see_request_tail: bool,
     /// What one client may have.

@@ -20,9 +20,9 @@ use crate::modules::brotli;
 use crate::modules::zstd;
 use crate::modules::{
     access_compat, alias, allowmethods, auth_basic, authn_core, authn_file, authz_core,
-    authz_groupfile, autoindex, client_limits, core, deflate, dir, env, expires, filter, headers,
-    info, log_config, mime, mpm_common, negotiation, precompressed, providers, remoteip,
-    reqtimeout, rewrite, sandbox, setenvif, status, unixd, userdir, vhost_alias,
+    authz_groupfile, autoindex, client_limits, core, deflate, dir, env, expires, file_cache,
+    filter, headers, info, log_config, mime, mpm_common, negotiation, precompressed, providers,
+    remoteip, reqtimeout, rewrite, sandbox, setenvif, status, unixd, userdir, vhost_alias,
 };
 use crate::route::ifs::IfChain;
 
@@ -41,6 +41,8 @@ pub struct ServerSettings {
     pub client_limits: client_limits::Server,
     /// core
     pub core: core::Server,
+    /// FileCache
+    pub file_cache: file_cache::FileCache,
     /// mod_log_config
     pub log: log_config::Server,
     /// mod_mime

@@ -14,7 +14,7 @@ use crate::http::response::{InvalidField, ResponseHead};
 use crate::http::status::Status;
 use crate::log;
 use crate::log::access::{After, NoFields, Record};
-use crate::request::{self, Names};
+use crate::request::{self, Client, Names};
 use crate::response::{Body, Pace, Response};
 use crate::server::ThreadState;
 
@@ -129,26 +129,20 @@ impl WebConnection {
         answers: &mut Answers,
     ) -> Fate {
         let start = answers.bytes.len();
-        let leaves = turn.draining() || self.last;
-        let may_keep = asked.followed && self.kept_leaving < KEPT_LEAVING_MAX;
-        let mut fate = self.fate(asked.head, &response, leaves && !may_keep);
-        let secs = asked.received.wall.secs;
-        let head = asked.head;
-        if self.write_head(&mut answers.bytes, head, &response, fate, secs, turn.local()).is_err() {
+        let begun = self.begin_answer(asked, &response, turn, answers);
+        let fate = begun.unwrap_or_else(|InvalidField| {
             self.server.logs.error(response.host).at(log::Level::Error, "http").say(format_args!(
                 "AH02430: Response header field contains invalid characters, aborting request"
             ));
-            (response, fate) = (
-                request::refuse(&self.server, &self.client, Status::INTERNAL_SERVER_ERROR, ""),
-                Fate::Close,
-            );
-            self.write_head(&mut answers.bytes, head, &response, fate, secs, turn.local())
+            response =
+                request::refuse(&self.server, &self.client, Status::INTERNAL_SERVER_ERROR, "");
+            let (secs, fate) = (asked.received.wall.secs, Fate::Close);
+            self.write_head(&mut answers.bytes, asked.head, &response, fate, secs, turn.local())
                 .expect("our own page has no odd fields");
-        }
+            fate
+        });
         let head_bytes = (answers.bytes.len() - start) as u64;
         let body_bytes = response.body.length();
-        self.kept += u32::from(fate.keeps());
-        self.kept_leaving += u8::from(leaves && fate.keeps());
         let body = std::mem::replace(&mut response.body, Body::Empty);
         if !body.is_in_memory() || (response.pace.is_some() && body_bytes > 0) {
             let (head, received) = (asked.raw.into(), asked.received);
@@ -161,12 +155,60 @@ impl WebConnection {
             return fate;
         }
         self.count(head_bytes + body_bytes, turn);
-        self.log(asked, &response, head_bytes, body_bytes, after(fate), turn);
+        let client = response.client;
+        self.log(asked, (&response, &client), head_bytes, body_bytes, after(fate), turn);
         match body.in_memory() {
             Some(bytes) if bytes.len() <= COPY_BYTES_MAX => answers.bytes.extend_from_slice(bytes),
             _ => answers.body = body,
         }
         fate
+    }
+
+    /// Writes an answer that was given before, which is in memory, behind the others, and logs it.
+    pub(super) fn answer_again(
+        &mut self,
+        asked: &Asked<'_>,
+        response: &Response,
+        turn: &mut Turn<'_, ThreadState>,
+        answers: &mut Answers,
+    ) -> Fate {
+        let start = answers.bytes.len();
+        let Ok(fate) = self.begin_answer(asked, response, turn, answers) else {
+            let page =
+                request::refuse(&self.server, &self.client, Status::INTERNAL_SERVER_ERROR, "");
+            return self.answer(asked, page, turn, answers);
+        };
+        let head_bytes = (answers.bytes.len() - start) as u64;
+        let body_bytes = response.body.length();
+        self.count(head_bytes + body_bytes, turn);
+        let client = self.client;
+        self.log(asked, (response, &client), head_bytes, body_bytes, after(fate), turn);
+        if let Body::Shared(bytes) = &response.body
+            && bytes.len() > COPY_BYTES_MAX
+        {
+            answers.body = Body::Shared(Arc::clone(bytes));
+        } else {
+            answers.bytes.extend_from_slice(response.body.in_memory().unwrap_or_default());
+        }
+        fate
+    }
+
+    /// Writes the head of an answer behind the others, and decides what becomes of the connection.
+    fn begin_answer(
+        &mut self,
+        asked: &Asked<'_>,
+        response: &Response,
+        turn: &mut Turn<'_, ThreadState>,
+        answers: &mut Answers,
+    ) -> Result<Fate, InvalidField> {
+        let leaves = turn.draining() || self.last;
+        let may_keep = asked.followed && self.kept_leaving < KEPT_LEAVING_MAX;
+        let fate = self.fate(asked.head, response, leaves && !may_keep);
+        let secs = asked.received.wall.secs;
+        self.write_head(&mut answers.bytes, asked.head, response, fate, secs, turn.local())?;
+        self.kept += u32::from(fate.keeps());
+        self.kept_leaving += u8::from(leaves && fate.keeps());
+        Ok(fate)
     }
 
     /// One more request was answered, with so many bytes.
@@ -199,13 +241,14 @@ impl WebConnection {
             followed: false,
         };
         let head_bytes = unlogged.head_bytes;
-        self.log(&asked, &unlogged.response, head_bytes, body_bytes, after, turn);
+        let response = &unlogged.response;
+        self.log(&asked, (response, &response.client), head_bytes, body_bytes, after, turn);
     }
 
     fn log(
         &self,
         asked: &Asked<'_>,
-        response: &Response,
+        (response, client): (&Response, &Client),
         head_bytes: u64,
         body_bytes: u64,
         after: After,
@@ -226,8 +269,8 @@ impl WebConnection {
             None => RequestLine::split(asked.line),
         };
         let record = Record {
-            client: response.client.address,
-            peer: response.client.peer(),
+            client: client.address,
+            peer: client.peer(),
             local: self.client.local,
             received: asked.received.wall,
             duration,

@@ -101,7 +101,7 @@ impl WebConnection {
                 let chunked = unlogged.as_ref().is_some_and(|unlogged| unlogged.is_chunked());
                 Rest::Stream(StreamBody::new(source, chunked))
             }
-            Body::Empty | Body::Memory(_) | Body::Static(_) => Rest::Nothing,
+            Body::Empty | Body::Memory(_) | Body::Shared(_) | Body::Static(_) => Rest::Nothing,
         };
         turn.buffers().write = bytes;
         if left.is_empty() && unlogged.is_none() {

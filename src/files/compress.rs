@@ -89,7 +89,7 @@ impl Recipe {
 }
 
 /// A compressor: bytes are written to it, and what they become is taken from it.
-trait Encode: Write + Send {
+trait Encode: Write + Send + Sync {
     /// What has come out so far, to be taken.
     fn output(&mut self) -> &mut Vec<u8>;
     /// The end: what is left comes out.

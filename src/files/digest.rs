@@ -18,7 +18,8 @@ use herdgate_sys::file::{Stat, pread};
 use sha1::{Digest as _, Sha1};
 
 use super::Access;
-use super::parsed::Identity;
+use super::seen::Identity;
+use crate::log::Moment;
 
 /// Files remembered; beyond, all are forgotten.
 const FILES_MAX: usize = 16 << 10;
@@ -44,7 +45,7 @@ impl Digests {
         fd: BorrowedFd<'_>,
         stat: &Stat,
         access: Access,
-        now_secs: i64,
+        now: Moment,
     ) -> io::Result<Digest> {
         let identity = Identity::of(stat);
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,7 +56,7 @@ impl Digests {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let digest = read(fd, stat.size)?;
-        if identity.is_settled(now_secs) {
+        if identity.is_settled(now) {
             let mut known = known();
             if known.len() >= FILES_MAX {
                 known.clear();
@@ -97,10 +98,11 @@ mod tests {
         let path = folder.path().join("text");
         std::fs::write(&path, "abc").unwrap();
         let digests = Digests::default();
-        let ask = |access, now_secs| {
+        let ask = |access, secs| {
+            let now = Moment { secs, nanos: 0 };
             let file = std::fs::File::open(&path).unwrap();
             let stat = fstat(file.as_fd()).unwrap();
-            let digest = digests.of(file.as_fd(), &stat, access, now_secs);
+            let digest = digests.of(file.as_fd(), &stat, access, now);
             digest.map(|digest| digest[..4].to_vec()).map_err(|error| error.kind())
         };
         let abc = Ok(vec![0xa9, 0x99, 0x3e, 0x36]);

@@ -3,7 +3,8 @@
 //! ```text
 //! name ── open ──▶ descriptor ── content ──▶ memory (small) or sendfile, chunk by chunk (large)
 //!                       ├─────── listing ──▶ a page that shows a folder
-//!                       └─────── parsed ───▶ .htaccess, passwords, type maps: read once for each change
+//!                       ├─────── parsed ───▶ .htaccess, passwords, type maps: read once for each change
+//!                       └─────── seen ─────▶ does the name still stand for that? asked by one call, or told by watch
 //! ```
 //!
 //! - Every open of served content goes through [`open::open`]: there is no second place to forget a check in.
@@ -17,6 +18,8 @@ pub mod listing;
 mod mounts;
 pub mod open;
 pub mod parsed;
+pub mod seen;
+pub mod watch;
 
 /// Whether the caller can wait for a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -169,6 +169,12 @@ pub fn look(path: &[u8], follow: bool, access: Access) -> io::Result<Option<Stat
     }
 }
 
+/// What a name stands for, links followed or not, by one call that may wait for a disk. `None`: nothing that we could
+/// reach.
+pub fn stat(path: &[u8], follow: bool) -> Option<Stat> {
+    with_c_string(path, |path| file::fstatat(CWD, path, follow)).ok()
+}
+
 const READ: OpenFlags = OpenFlags::READ.union(OpenFlags::NONBLOCK);
 /// A folder, only to start from.
 const PLACE: OpenFlags = OpenFlags::PATH.union(OpenFlags::DIRECTORY);
@@ -195,8 +201,7 @@ fn readable_or_place(
 
 /// The look-up that has just failed left the name in the kernel's memory, so asking costs no disk.
 fn is_link(path: &[u8]) -> bool {
-    with_c_string(path, |path| file::fstatat(CWD, path, false))
-        .is_ok_and(|stat| stat.kind == Kind::Symlink)
+    stat(path, false).is_some_and(|stat| stat.kind == Kind::Symlink)
 }
 
 /// How a policy is kept on this kernel.

@@ -19,14 +19,13 @@ use herdgate_sys::file::{Kind, Stat};
 use super::Access;
 use super::content::{self, Span};
 use super::open::{self, LinkPolicy, Links, OpenError};
+use super::seen::Identity;
 use crate::log::Moment;
 
 /// A file that is larger is an error: nobody writes a megabyte of settings by hand.
 pub const FILE_BYTES_MAX: u64 = 16 << 20;
 /// Files remembered; beyond, all are forgotten.
 const FILES_MAX: usize = 1024;
-/// A change that is younger than this may be followed by another one with the same times.
-const SETTLED_SECS: i64 = 2;
 
 /// What files meant when they were read last.
 #[derive(Debug)]
@@ -44,14 +43,13 @@ struct Known<T> {
     parsed: Arc<T>,
 }
 
-/// Tells one version of a file from the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Identity {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, u32),
-    changed: (i64, u32),
+/// What a file means, and which version of it.
+#[derive(Debug)]
+pub struct Parsed<T> {
+    /// What was made of it.
+    pub meaning: Arc<T>,
+    /// The file when it was opened.
+    pub stat: Stat,
 }
 
 impl<T> Default for ParsedFiles<T> {
@@ -74,7 +72,7 @@ impl<T> ParsedFiles<T> {
         access: Access,
         now: Moment,
         parse: impl FnOnce(&[u8]) -> T,
-    ) -> Result<Option<Arc<T>>, OpenError> {
+    ) -> Result<Option<Parsed<T>>, OpenError> {
         let links = Links { policy: LinkPolicy::Follow, root: b"/" };
         let opened = match open::open(path, links, access) {
             Ok(opened) => opened,
@@ -93,12 +91,12 @@ impl<T> ParsedFiles<T> {
             known.identity == identity && known.only_at.is_none_or(|moment| moment == now)
         };
         if let Some(known) = self.known.get(self.key.as_slice()).filter(is_usable) {
-            return Ok(Some(Arc::clone(&known.parsed)));
+            return Ok(Some(Parsed { meaning: Arc::clone(&known.parsed), stat: opened.stat }));
         }
-        if identity.size > FILE_BYTES_MAX {
+        if identity.size() > FILE_BYTES_MAX {
             return Err(OpenError::System(io::ErrorKind::FileTooLarge.into()));
         }
-        let whole = Span { offset: 0, length: identity.size };
+        let whole = Span { offset: 0, length: identity.size() };
         let bytes = match content::read(&opened, whole, access) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -110,27 +108,10 @@ impl<T> ParsedFiles<T> {
         if self.known.len() >= FILES_MAX {
             self.known.clear();
         }
-        let only_at = if identity.is_settled(now.secs) { None } else { Some(now) };
+        let only_at = if identity.is_settled(now) { None } else { Some(now) };
         let known = Known { identity, only_at, parsed: Arc::clone(&parsed) };
         self.known.insert(self.key.as_slice().into(), known);
-        Ok(Some(parsed))
-    }
-}
-
-impl Identity {
-    pub(super) fn of(stat: &Stat) -> Self {
-        Self {
-            device: stat.device,
-            inode: stat.inode,
-            size: stat.size,
-            modified: stat.modified,
-            changed: stat.changed,
-        }
-    }
-
-    /// Whether the last change is so long ago that the next one has another time.
-    pub(super) fn is_settled(&self, now_secs: i64) -> bool {
-        now_secs - self.changed.0 > SETTLED_SECS
+        Ok(Some(Parsed { meaning: parsed, stat: opened.stat }))
     }
 }
 
@@ -154,7 +135,7 @@ mod tests {
             };
             let path = path.as_os_str().as_bytes();
             let found = files.get(path, |_| {}, Access::MayBlock, now, parse);
-            (found.unwrap().map(|length| *length), reads)
+            (found.unwrap().map(|found| *found.meaning), reads)
         };
         assert_eq!(get(LATER), (None, 0));
         std::fs::write(&path, "one").unwrap();

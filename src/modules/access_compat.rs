@@ -162,7 +162,7 @@ impl Origin {
     fn is_of(&self, request: &Request<'_>) -> Result<bool, Stop> {
         Ok(match self {
             Origin::All => true,
-            Origin::Network(network) => network.contains(request.client.address_or_own()),
+            Origin::Network(network) => network.contains(request.client().address_or_own()),
             Origin::Env { name, is_set } => request.env.get(name).is_some() == *is_set,
             Origin::Host(domain) => {
                 let name = request.client_name(NameTrust::Confirmed)?;

@@ -85,7 +85,7 @@ pub(crate) fn check_password(
         request.log(Level::Error, "authn_file").say(format_args!("{message}"));
         return Ok(Authn::GeneralError);
     };
-    let (access, now) = (request.access, request.now);
+    let (access, now) = (request.access, request.moment());
     let path = file.as_os_str().as_bytes();
     let passwords = request.caches.passwords.get(path, |_| {}, access, now, Passwords::parse);
     let message = "AH01620: Could not open password file";

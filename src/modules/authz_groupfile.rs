@@ -113,7 +113,7 @@ fn groups(
             .say(format_args!("{unset}: No group file was specified in the configuration"));
         return Ok(None);
     };
-    let (access, now) = (request.access, request.now);
+    let (access, now) = (request.access, request.moment());
     let path = file.as_os_str().as_bytes();
     let groups = request.caches.groups.get(path, |_| {}, access, now, Groups::parse);
     let message = format!("{unreadable}: Could not open group file");

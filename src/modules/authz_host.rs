@@ -24,13 +24,13 @@ use crate::request::{NameTrust, Request, Stop};
 
 /// `Require ip`
 pub(super) fn is_in(request: &Request<'_>, networks: &[Network]) -> bool {
-    let address = request.client.address_or_own();
+    let address = request.client().address_or_own();
     networks.iter().any(|network| network.contains(address))
 }
 
 /// `Require local`
 pub(super) fn is_local(request: &Request<'_>) -> bool {
-    are_one_machine(request.client.address_or_own(), request.client.local_or_unspecified().ip())
+    are_one_machine(request.client().address_or_own(), request.local().ip())
 }
 
 /// A loopback address, or both ends have one address.
@@ -62,7 +62,7 @@ pub(super) fn is_within(name: &[u8], domain: &[u8]) -> bool {
 
 /// `Require forward-dns`
 pub(super) fn is_behind(request: &Request<'_>, names: &Text) -> Result<bool, Stop> {
-    let Some(client) = request.client.address else { return Ok(false) };
+    let Some(client) = request.client().address else { return Ok(false) };
     if request.access == Access::Inline {
         return Err(Stop::WouldBlock);
     }

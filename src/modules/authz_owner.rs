@@ -42,6 +42,7 @@ pub(super) fn file_group(request: &Request<'_>) -> Result<Option<String>, Stop> 
 
 /// The file's owner and group; or why there are none. Who asks will look up names, so a job has to.
 fn ids(request: &Request<'_>) -> Result<Result<(Uid, Gid), String>, Stop> {
+    request.made_from.cannot_be_repeated(); // The lists of users and groups are not watched.
     if request.access == Access::Inline {
         return Err(Stop::WouldBlock);
     }

@@ -128,7 +128,7 @@ pub(crate) fn connection(server: &WebServer, client: &Client) -> Result<Option<C
 pub(crate) fn post_read_request(request: &mut Request<'_>) -> Result<(), Stop> {
     let Some(rate) = request.host().settings.client_limits.request_rate() else { return Ok(()) };
     let settings = &request.server.config.server.client_limits;
-    let Some(who) = settings.client(request.client.address) else { return Ok(()) };
+    let Some(who) = settings.client(request.client().address) else { return Ok(()) };
     let verdict = request.verdict.unwrap_or_else(|| judge(request.server, who, rate));
     request.verdict = Some(verdict);
     let Verdict::TooFast(wait, is_said) = verdict else { return Ok(()) };

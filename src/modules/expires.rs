@@ -82,7 +82,7 @@ pub(crate) fn finish(request: &Request<'_>, response: &mut Response) {
         return;
     }
     let Some(lifetime) = settings.lifetime(response.media_type()) else { return };
-    let now = request.now.secs;
+    let now = request.now().secs;
     let start = match lifetime.after {
         After::Access => now,
         After::Modification => {
@@ -95,7 +95,7 @@ pub(crate) fn finish(request: &Request<'_>, response: &mut Response) {
     };
     let expires = start.saturating_add(lifetime.secs).max(now);
     // Counted from this very moment: the second that has begun is not whole any more.
-    let begun = i64::from(lifetime.after == After::Modification && request.now.nanos > 0);
+    let begun = i64::from(lifetime.after == After::Modification && request.now().nanos > 0);
     let max_age = format!("max-age={}", (expires - now - begun).max(0));
     response.fields.append("Cache-Control", max_age.as_bytes());
     response.fields.push("Expires", &date::format(expires));

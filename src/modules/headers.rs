@@ -354,10 +354,14 @@ impl Value {
 
 impl Piece {
     fn push(&self, value: &mut Vec<u8>, request: &Request<'_>) {
+        if !matches!(self, Piece::Literal(_) | Piece::Env(_) | Piece::Nothing) {
+            request.made_from.cannot_be_repeated();
+        }
         match self {
             Piece::Literal(text) => value.extend_from_slice(text),
             Piece::Received => {
-                let micros = request.now.secs * 1_000_000 + i64::from(request.now.nanos / 1000);
+                let now = request.now();
+                let micros = now.secs * 1_000_000 + i64::from(now.nanos / 1000);
                 value.extend_from_slice(format!("t={micros}").as_bytes());
             }
             Piece::Duration => {

@@ -45,6 +45,7 @@ pub(crate) fn handler(request: &mut Request<'_>) -> Result<Response, Stop> {
     if !matches!(request.method(), Method::Get | Method::Head) {
         return request.serve(); // Which finds nothing, as in Apache.
     }
+    request.made_from.cannot_be_repeated();
     let text = page(request).into_bytes();
     let length = Some(text.len() as u64).filter(|_| !request.is_head());
     let body = if request.is_head() { Body::Empty } else { Body::Memory(text) };

@@ -33,6 +33,7 @@ pub mod deflate;
 pub mod dir;
 pub mod env;
 pub mod expires;
+pub mod file_cache;
 pub mod filter;
 pub mod headers;
 pub mod info;
@@ -104,6 +105,7 @@ pub const ALL: &[&Module] = &[
     &info::MODULE,
     &HTTP,
     &expires::MODULE,
+    &file_cache::MODULE,
     &filter::MODULE,
     &headers::MODULE,
     &log_config::MODULE,
@@ -308,8 +310,9 @@ mod tests {
         let limits = &server.client_limits;
         let limits =
             (limits.connections_max(), limits.prefixes(), host.client_limits.request_rate());
+        let cache = server.file_cache.bytes_max();
         let server =
-            (server.core.tokens(), server.status.extended(), server.sandbox.mode(), limits);
+            (server.core.tokens(), server.status.extended(), server.sandbox.mode(), limits, cache);
         let core = &host.core;
         let host = (
             (core.admin(), core.timeout(), core.keep_alive(), core.keep_alive_timeout()),

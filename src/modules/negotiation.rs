@@ -28,6 +28,7 @@ use crate::config::{DirSettings, HostSettings};
 use crate::files::Access;
 use crate::files::listing;
 use crate::files::open::OpenError;
+use crate::files::seen::Seen;
 use crate::http::head::Version;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -208,6 +209,7 @@ fn names_in(request: &mut Request<'_>, folder: &[u8], wanted: &[u8]) -> Result<V
     }
     match listing::names(folder, request.place.links()) {
         Ok((mut names, stat)) => {
+            request.made_from.saw(Seen::listed(folder, &stat));
             request.list_tag = request.tag_of_folder(&stat);
             names.retain(|name| {
                 name.strip_prefix(wanted).is_some_and(|rest| rest.starts_with(b"."))
@@ -259,10 +261,11 @@ fn variant_of(request: &Request<'_>, there: &Place, wanted: &[u8], length: u64) 
 }
 
 fn read_map(request: &mut Request<'_>, file: &[u8]) -> Result<Arc<TypeMap>, Stop> {
-    let (access, now) = (request.access, request.now);
+    let (access, now) = (request.access, request.moment());
     let read = request.caches.type_maps.get(file, |_| {}, access, now, TypeMap::parse);
+    request.made_from.saw_parsed(file, &read);
     let map = match read {
-        Ok(Some(map)) => map,
+        Ok(Some(map)) => map.meaning,
         Err(OpenError::WouldBlock) => return Err(Stop::WouldBlock),
         Ok(None) | Err(_) => {
             request

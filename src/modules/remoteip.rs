@@ -151,10 +151,10 @@ pub(crate) fn is_proxy(config: &Config, client: &Client) -> bool {
 pub(crate) fn post_read_request(request: &mut Request<'_>) {
     let settings = &request.host().settings.remoteip;
     let Some(header) = settings.header.as_deref() else { return };
-    if request.client.proxy.is_some() {
+    if request.client().proxy.is_some() {
         return; // The PROXY protocol has told it already.
     }
-    let Some(peer) = request.client.address else { return };
+    let Some(peer) = request.client().address else { return };
     let values: Vec<&[u8]> = request.fields.headers(header).collect();
     if values.is_empty() {
         return;
@@ -177,8 +177,8 @@ pub(crate) fn post_read_request(request: &mut Request<'_>) {
     if !passed.is_empty() {
         request.notes.set("remoteip-proxy-ip-list", passed);
     }
-    request.client =
-        Client { address: Some(SocketAddr::new(client, 0)), proxy: Some(peer), ..request.client };
+    let address = Some(SocketAddr::new(client, 0));
+    request.set_client(Client { address, proxy: Some(peer), ..*request.client() });
 }
 
 /// How far a field is believed.

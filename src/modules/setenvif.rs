@@ -125,9 +125,9 @@ impl Subject {
     fn value(&self, request: &Request<'_>) -> Vec<u8> {
         let ip = |address: Option<SocketAddr>| address.map(|it| it.ip().to_string().into_bytes());
         let value = match self {
-            Self::RemoteAddr => ip(request.client.address),
+            Self::RemoteAddr => ip(request.client().address),
             Self::RemoteHost => request.remote_host().map(String::into_bytes),
-            Self::ServerAddr => ip(request.client.local),
+            Self::ServerAddr => ip(Some(request.local())),
             Self::RequestMethod => Some(request.head.method().as_str().into()),
             Self::RequestProtocol => Some(request.head.version().as_str().into()),
             Self::RequestUri => Some(request.place.path.clone()),

@@ -49,6 +49,7 @@ pub(crate) fn handler(request: &mut Request<'_>) -> Result<Response, Stop> {
     if !matches!(request.method(), Method::Get | Method::Head) {
         return request.serve(); // Which finds nothing, as in Apache.
     }
+    request.made_from.cannot_be_repeated();
     if request.access == Access::Inline {
         return Err(Stop::WouldBlock); // A hundred small files below /proc may be read.
     }

@@ -34,7 +34,8 @@ pub(crate) struct Names {
 /// When the request has been read.
 pub(crate) fn post_read_request(request: &mut Request<'_>) {
     if request.server.config.server.unique_ids {
-        let name = request.server.unique_ids.next(request.now);
+        request.made_from.cannot_be_repeated();
+        let name = request.server.unique_ids.next(request.now());
         request.env.set(VARIABLE, name);
     }
 }

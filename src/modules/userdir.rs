@@ -131,6 +131,7 @@ fn user_of(path: &[u8]) -> Option<(&str, &[u8])> {
 
 /// Where a user lives. The system's list may be far away, so this is never asked inline.
 fn home(request: &Request<'_>, user: &str) -> Result<Option<PathBuf>, Stop> {
+    request.made_from.cannot_be_repeated(); // That list is not watched.
     if request.access == Access::Inline {
         return Err(Stop::WouldBlock);
     }

@@ -88,7 +88,7 @@ pub(crate) fn document_root(request: &Request<'_>) -> Option<Option<PathBuf>> {
     let names = request.names();
     let name = match root.by {
         By::Name => names.host.to_ascii_lowercase(),
-        By::Address => request.client.local_or_unspecified().ip().to_canonical().to_string(),
+        By::Address => request.local().ip().to_canonical().to_string(),
     };
     Some(root.fill(&name, names.port))
 }

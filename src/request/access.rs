@@ -15,6 +15,7 @@ use nix::errno::Errno;
 use super::place::Place;
 use super::{Refusal, Request, Stop};
 use crate::files::open::OpenError;
+use crate::files::parsed::Parsed;
 use crate::http::status::Status;
 use crate::log::{Level, Quoted};
 use crate::modules::access_compat::Satisfy;
@@ -122,13 +123,14 @@ impl Request<'_> {
     /// the log.
     pub(crate) fn readable<T>(
         &self,
-        found: Result<Option<Arc<T>>, OpenError>,
+        found: Result<Option<Parsed<T>>, OpenError>,
         module: &'static str,
         message: &str,
         file: &[u8],
     ) -> Result<Option<Arc<T>>, Stop> {
+        self.made_from.saw_parsed(file, &found);
         let cause = match found {
-            Ok(Some(parsed)) => return Ok(Some(parsed)),
+            Ok(Some(parsed)) => return Ok(Some(parsed.meaning)),
             Ok(None) => Errno::ENOENT.into(),
             Err(OpenError::WouldBlock) => return Err(Stop::WouldBlock),
             Err(

@@ -110,6 +110,7 @@ impl Request<'_> {
     }
 
     fn name_of(&self, address: IpAddr, trust: NameTrust) -> Result<Option<String>, Stop> {
+        self.made_from.cannot_be_repeated();
         let address = address.to_canonical();
         let known = self.server.client_names.get(address, steady_secs());
         if let Some(name) = known.as_ref().and_then(|answer| answer.name(trust)) {

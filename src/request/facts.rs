@@ -12,6 +12,7 @@ use super::{Caches, Place, Request, Stop};
 use crate::expr::Facts;
 use crate::files::content::{self, Span};
 use crate::files::open::{self, LinkPolicy, Links, OpenError};
+use crate::files::seen::Seen;
 use crate::http::status::Status;
 use crate::log::LogClock;
 use crate::log::access::Fields as _;
@@ -81,6 +82,7 @@ impl<'r> Request<'r> {
         if self.is_inquiry {
             return Ok(false); // An inquiry that asks itself would never end.
         }
+        self.made_from.cannot_be_repeated();
         let mut caches = Caches::default();
         match self.inquiry(&mut caches).inquire(path_or_file, is_file) {
             Ok(found) => Ok(found),
@@ -102,6 +104,7 @@ impl<'r> Request<'r> {
         if self.is_inquiry {
             return Ok(None); // An inquiry that asks itself would never end.
         }
+        self.made_from.cannot_be_repeated();
         let mut caches = Caches::default();
         let mut inquiry = self.inquiry(&mut caches);
         match inquiry.inquire(path_or_file, is_file) {
@@ -142,7 +145,7 @@ impl Known<'_, '_> {
     }
 
     fn time(&self, pattern: &str) -> Vec<u8> {
-        LogClock::default().local(self.request.now).strftime(pattern).to_string().into_bytes()
+        LogClock::default().local(self.request.now()).strftime(pattern).to_string().into_bytes()
     }
 }
 
@@ -172,14 +175,15 @@ impl Facts for Known<'_, '_> {
             "QUERY_STRING" => Some(request.query.as_deref().unwrap_or_default().to_vec()),
             "IS_SUBREQ" => text(if request.is_subrequest() { "true" } else { "false" }),
             "THE_REQUEST" => Some(request.head.request_line().to_vec()),
-            "REMOTE_ADDR" => ip(request.client.address),
-            "CONN_REMOTE_ADDR" => ip(request.client.peer()),
+            "REMOTE_ADDR" => ip(request.client().address),
+            "CONN_REMOTE_ADDR" => ip(request.client().peer()),
             "REMOTE_PORT" => {
-                request.client.address.map(|address| address.port().to_string().into_bytes())
+                request.client().address.map(|address| address.port().to_string().into_bytes())
             }
-            "REMOTE_HOST" => {
-                request.remote_host().map(String::into_bytes).or_else(|| ip(request.client.address))
-            }
+            "REMOTE_HOST" => request
+                .remote_host()
+                .map(String::into_bytes)
+                .or_else(|| ip(request.client().address)),
             "REMOTE_USER" => request.user.clone(),
             "AUTH_TYPE" => request.auth_type.and_then(text),
             "SERVER_ADDR" => ip(request.client.local),
@@ -205,7 +209,7 @@ impl Facts for Known<'_, '_> {
                 text(&status.code().to_string())
             }
             "HTTPS" | "HTTP2" => switch(false),
-            "IPV6" => switch(request.client.address.is_some_and(|address| address.is_ipv6())),
+            "IPV6" => switch(request.client().address.is_some_and(|address| address.is_ipv6())),
             "TIME_YEAR" => Some(self.time("%Y")),
             "TIME_MON" => Some(self.time("%m")),
             "TIME_DAY" => Some(self.time("%d")),
@@ -239,7 +243,7 @@ impl Facts for Known<'_, '_> {
     }
 
     fn client(&self) -> Option<IpAddr> {
-        self.request.client.address.map(|address| address.ip())
+        self.request.client().address.map(|address| address.ip())
     }
 
     fn look(&self, file: &[u8], follow: bool) -> io::Result<Option<Stat>> {
@@ -247,13 +251,16 @@ impl Facts for Known<'_, '_> {
         if !file.starts_with(b"/") {
             return Ok(None);
         }
-        open::look(file, follow, self.request.access)
+        let stat = open::look(file, follow, self.request.access)?;
+        self.request.made_from.saw(Seen::new(file, follow, stat.as_ref()));
+        Ok(stat)
     }
 
     fn read(&self, file: &[u8]) -> io::Result<Option<Vec<u8>>> {
         if !file.starts_with(b"/") {
             return Ok(None);
         }
+        self.request.made_from.cannot_be_repeated();
         let links = Links { policy: LinkPolicy::Follow, root: b"/" };
         let opened = match open::open(file, links, self.request.access) {
             Ok(opened) if !opened.is_folder() => opened,

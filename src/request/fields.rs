@@ -1,12 +1,20 @@
 //! The request's fields: as the client sent them, until a module changes one.
 
+use super::made_from::AskedFields;
 use crate::http::field::{Fields, Known, Values, is_token, is_value};
 use crate::http::head::Head;
 use crate::log::access;
 
-/// Fields to look up. Unchanged, they are the head's own, with its index; changed, they are a block of lines of our own.
+/// Fields to look up, which remember what was asked for.
 #[derive(Debug)]
-pub(crate) enum RequestFields<'r> {
+pub(crate) struct RequestFields<'r> {
+    form: Form<'r>,
+    asked: AskedFields,
+}
+
+/// Unchanged, they are the head's own, with its index; changed, they are a block of lines of our own.
+#[derive(Debug)]
+enum Form<'r> {
     /// As they came.
     Sent(&'r Head<'r>),
     /// As `RequestHeader` and its kind have left them.
@@ -19,20 +27,42 @@ pub struct EditedFields {
     block: Vec<u8>,
 }
 
-impl RequestFields<'_> {
+impl<'r> RequestFields<'r> {
+    /// As they came.
+    pub(crate) fn sent(head: &'r Head<'r>) -> Self {
+        Self { form: Form::Sent(head), asked: AskedFields::default() }
+    }
+
+    /// None; [`RequestFields::replace`] gives it some.
+    pub(crate) fn none() -> Self {
+        Self { form: Form::Edited(EditedFields::default()), asked: AskedFields::default() }
+    }
+
+    /// Those that somebody has asked for.
+    pub(super) fn asked(&self) -> &AskedFields {
+        &self.asked
+    }
+
+    /// The first value of a known field, for whoever only tells of it.
+    pub(super) fn glance(&self, known: Known) -> Option<&[u8]> {
+        match &self.form {
+            Form::Sent(head) => head.first(known),
+            Form::Edited(edited) => edited.header(known.name()),
+        }
+    }
+
     /// The first value of a known field.
     pub(crate) fn first(&self, known: Known) -> Option<&[u8]> {
-        match self {
-            Self::Sent(head) => head.first(known),
-            Self::Edited(edited) => edited.header(known.name()),
-        }
+        self.asked.note(known);
+        self.glance(known)
     }
 
     /// All values of a known field.
     pub(crate) fn values(&self, known: Known) -> Values<'_> {
-        match self {
-            Self::Sent(head) => head.values(known),
-            Self::Edited(edited) => Values::named(known.name(), edited.iter()),
+        self.asked.note(known);
+        match &self.form {
+            Form::Sent(head) => head.values(known),
+            Form::Edited(edited) => Values::named(known.name(), edited.iter()),
         }
     }
 
@@ -51,16 +81,22 @@ impl RequestFields<'_> {
         &'f self,
         name: &'n str,
     ) -> impl Iterator<Item = &'f [u8]> + use<'f, 'n> {
-        self.iter()
+        self.asked.note_name(name);
+        self.all()
             .filter(move |(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value)
     }
 
     /// All fields in order.
     pub(crate) fn iter(&self) -> Fields<'_> {
-        match self {
-            Self::Sent(head) => head.fields(),
-            Self::Edited(edited) => edited.iter(),
+        self.asked.note_all();
+        self.all()
+    }
+
+    fn all(&self) -> Fields<'_> {
+        match &self.form {
+            Form::Sent(head) => head.fields(),
+            Form::Edited(edited) => edited.iter(),
         }
     }
 
@@ -73,14 +109,14 @@ impl RequestFields<'_> {
                 block.extend_from_slice(part);
             }
         }
-        *self = Self::Edited(EditedFields { block });
+        self.form = Form::Edited(EditedFields { block });
     }
 
     /// What was changed, for the log; `None` if nothing was.
     pub(crate) fn into_edited(self) -> Option<EditedFields> {
-        match self {
-            Self::Sent(_) => None,
-            Self::Edited(edited) => Some(edited),
+        match self.form {
+            Form::Sent(_) => None,
+            Form::Edited(edited) => Some(edited),
         }
     }
 }
@@ -112,7 +148,7 @@ mod tests {
     fn edited_fields_are_looked_up_like_sent_ones() {
         let text = b"GET / HTTP/1.1\r\nHost: a\r\nAccept: x\r\naccept: y\r\n\r\n";
         let Parse::Complete { head, .. } = parse(text, &HeadLimits::default()) else { panic!() };
-        let mut fields = RequestFields::Sent(&head);
+        let mut fields = RequestFields::sent(&head);
         let seen = |fields: &RequestFields<'_>| {
             let all: Vec<_> = fields.values(Known::Accept).map(<[u8]>::to_vec).collect();
             (all, fields.header("HOST").map(<[u8]>::to_vec), fields.single(Known::Accept).is_some())

@@ -9,7 +9,7 @@ use herdgate_sys::file::{Stat, fstat};
 use super::{Refusal, Request, Stop};
 use crate::files::content::{self, SMALL_FILE_BYTES_MAX, Span};
 use crate::files::digest::Digest;
-use crate::files::open::{self, OpenError, Opened};
+use crate::files::open::{OpenError, Opened};
 use crate::http::coding::{self, Coding};
 use crate::http::conditional::{self, Conditions, Validators, Verdict};
 use crate::http::date;
@@ -145,7 +145,7 @@ impl Request<'_> {
         if !self.place.settings.core.etag().contains(EtagParts::DIGEST) {
             return Ok(None);
         }
-        let digest = self.server.digests.of(fd, stat, self.access, self.now.secs);
+        let digest = self.server.digests.of(fd, stat, self.access, self.now);
         digest.map(Some).map_err(|error| self.unreadable(&error))
     }
 
@@ -165,6 +165,9 @@ impl Request<'_> {
 
     fn tag_by(&self, stat: &Stat, parts: FileTagParts) -> Option<ETag> {
         let (secs, nanos) = stat.modified;
+        if self.now.secs - secs < 2 {
+            self.made_from.cannot_be_repeated(); // A moment later the tag is strong.
+        }
         let facts = FileFacts { inode: stat.inode, size: stat.size, mtime_us: micros(secs, nanos) };
         ETag::of_file(&facts, parts, micros(self.now.secs, self.now.nanos))
     }
@@ -246,7 +249,7 @@ impl Request<'_> {
         while let Some(best) = coding::choose(accept, left.iter().copied()) {
             let coding = left.remove(best);
             let name = [self.place.file(), coding.extension().as_bytes()].concat();
-            match open::open(&name, self.place.links(), self.access) {
+            match self.open_file(&name, self.place.links()) {
                 Ok(neighbour) if !neighbour.is_folder() => return Ok((neighbour, Some(coding))),
                 Err(OpenError::WouldBlock) => return Err(Stop::WouldBlock),
                 Ok(_) | Err(_) => {}
@@ -297,7 +300,10 @@ impl Facts {
         let own = request.tag_of(stat);
         Facts {
             size: stat.size,
-            modified_secs: stat.modified.0.min(request.now.secs),
+            modified_secs: match stat.modified.0 {
+                past if past <= request.now.secs => past,
+                _future => request.now().secs,
+            },
             etag: match &request.list_tag {
                 Some(list) => own.map(|own| own.of_variant(list)),
                 None => own,

@@ -239,6 +239,7 @@ impl Request<'_> {
                 }
                 other @ (Body::Empty
                 | Body::Memory(_)
+                | Body::Shared(_)
                 | Body::Static(_)
                 | Body::Parts { .. }
                 | Body::Stream(_)) => response.body = other,

@@ -125,6 +125,7 @@ impl Request<'_> {
             let found = if is_within {
                 let (file, links) = (request.place.file(), request.place.links());
                 let opened = open::open_in(folder.fd.as_fd(), name, file, links, request.access);
+                let opened = request.noted(file, opened);
                 request.judge(opened)?
             } else {
                 request.open()? // An Alias leads elsewhere.

@@ -7,7 +7,7 @@ use super::{Refusal, Request, Stop};
 use crate::files::Access;
 use crate::files::content::{self, Span};
 use crate::files::listing::{self, Entry, Frame, Icon, Listing, Parent, View};
-use crate::files::open::{self, Opened};
+use crate::files::open::Opened;
 use crate::http::date;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -92,6 +92,7 @@ impl Request<'_> {
         view: &View,
         settings: &Autoindex,
     ) -> Result<Vec<Entry>, Stop> {
+        self.made_from.cannot_be_repeated(); // Every file in it would have to be watched.
         let path = with_slash(self.place.file());
         let mut entries = listing::read(folder, &path, self.place.links()).map_err(|error| {
             let folder = Quoted(self.place.file());
@@ -178,7 +179,7 @@ impl Request<'_> {
             !name.eq_ignore_ascii_case(b"Accept") && !name.eq_ignore_ascii_case(b"Accept-Encoding")
         });
         let fields: Vec<_> = fields.map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
-        let mut readable = super::RequestFields::Edited(super::EditedFields::default());
+        let mut readable = super::RequestFields::none();
         let accept = (&b"Accept"[..], &b"text/html, text/plain"[..]);
         let fields = fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
         readable.replace(fields.chain([accept]));
@@ -235,7 +236,7 @@ impl Request<'_> {
 
     /// The first bytes of a file that may be had.
     fn beginning_of(&self, place: &Place, bytes_max: u64) -> Result<Option<Vec<u8>>, Stop> {
-        let Ok(opened) = open::open(place.file(), place.links(), self.access) else {
+        let Ok(opened) = self.open_file(place.file(), place.links()) else {
             return Ok(None);
         };
         let span = Span { offset: 0, length: opened.stat.size.min(bytes_max) };

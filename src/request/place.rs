@@ -9,12 +9,14 @@ use std::sync::Arc;
 use herdgate_sys::file::{Kind, Stat};
 
 use super::facts::Known;
+use super::made_from::MadeFrom;
 use super::{Caches, Elsewhere, Refusal, Request, Stop};
 use crate::config::{DirSettings, htaccess};
 use crate::expr::{Condition, Groups};
 use crate::files::Access;
 use crate::files::open::{self, LinkPolicy, Links, OpenError, Opened};
 use crate::files::parsed::ParsedFiles;
+use crate::files::seen;
 use crate::http::escape::push_path;
 use crate::http::status::Status;
 use crate::log::{Level, Moment, Quoted};
@@ -144,6 +146,7 @@ pub(super) fn find_htaccess<'n>(
     server: &crate::config::Server,
     files: &mut ParsedFiles<htaccess::Outcome>,
     (access, now): (Access, Moment),
+    made_from: &MadeFrom,
 ) -> Result<Option<Arc<htaccess::Outcome>>, Spoilt> {
     for name in names {
         let path = [folder, b"/", name.as_bytes()].concat();
@@ -152,9 +155,10 @@ pub(super) fn find_htaccess<'n>(
             htaccess::parse(path, text, permit, server)
         };
         let found = files.get(&path, |key| permit.push_key(key), access, now, parse);
+        made_from.saw_parsed(&path, &found);
         if let Some(found) = found.map_err(|error| Spoilt::Open(path.clone(), error))? {
-            return match found.as_ref() {
-                Ok(_) => Ok(Some(found)),
+            return match found.meaning.as_ref() {
+                Ok(_) => Ok(Some(found.meaning)),
                 Err(message) => Err(Spoilt::Broken(message.clone())),
             };
         }
@@ -239,7 +243,9 @@ impl Request<'_> {
 
     /// What a file's name stands for, links followed or not; `None` if there is nothing.
     pub(crate) fn look(&self, file: &[u8], follow: bool) -> Result<Option<Stat>, Stop> {
-        open::look(file, follow, self.access).map_err(|_| Stop::WouldBlock)
+        let stat = open::look(file, follow, self.access).map_err(|_| Stop::WouldBlock)?;
+        self.made_from.saw(seen::Seen::new(file, follow, stat.as_ref()));
+        Ok(stat)
     }
 
     /// Opens what the place names; `None` if there is nothing. What stands behind a file, or behind the first name that
@@ -248,13 +254,32 @@ impl Request<'_> {
         if self.place.mapped.is_none() {
             return Ok(None);
         }
-        let opened = open::open(self.place.file(), self.place.links(), self.access);
+        let opened = self.open_file(self.place.file(), self.place.links());
         if let Some(found) = self.judge(opened)? {
             return Ok(Some(found));
         }
         let Some(existing) = self.split_path_info()? else { return Ok(None) };
-        let opened = open::open(&existing, self.place.links(), self.access);
+        let opened = self.open_file(&existing, self.place.links());
         Ok(self.judge(opened)?.filter(|opened| !opened.is_folder()))
+    }
+
+    /// Opens a file, and notes what it was.
+    pub(super) fn open_file(&self, file: &[u8], links: Links<'_>) -> Result<Opened, OpenError> {
+        self.noted(file, open::open(file, links, self.access))
+    }
+
+    /// Notes what was opened under the name `file`.
+    pub(super) fn noted(
+        &self,
+        file: &[u8],
+        opened: Result<Opened, OpenError>,
+    ) -> Result<Opened, OpenError> {
+        match &opened {
+            Ok(opened) => self.made_from.saw(seen::Seen::new(file, true, Some(&opened.stat))),
+            Err(OpenError::Missing(_)) => self.made_from.saw(seen::Seen::new(file, true, None)),
+            Err(_) => self.made_from.cannot_be_repeated(),
+        }
+        opened
     }
 
     /// Looks upwards for what exists, and shortens the place to it. `Some` if that is a file.
@@ -340,7 +365,7 @@ impl Request<'_> {
     /// What a request for another place would give.
     pub(crate) fn would_give(&mut self, there: &Place) -> Result<Seen, Stop> {
         let mut seen = Seen { is_folder: false, file: None };
-        let stat = match open::open(there.file(), there.links(), self.access) {
+        let stat = match self.open_file(there.file(), there.links()) {
             Ok(opened) => opened.stat,
             Err(OpenError::WouldBlock) => return Err(Stop::WouldBlock),
             // That it cannot be read is told to whoever asks for it.
@@ -384,9 +409,18 @@ impl Request<'_> {
         let host = self.host();
         let Caches { merged, htaccess, .. } = &mut *self.caches;
         let (server, access, now) = (self.server, self.access, self.now);
+        let made_from = &self.made_from;
         let settings = host.settings_for(path, file, merged, |folder, permit| {
             let names = host.settings.core.access_file_names();
-            find_htaccess(names, folder, permit, &server.config.server, htaccess, (access, now))
+            find_htaccess(
+                names,
+                folder,
+                permit,
+                &server.config.server,
+                htaccess,
+                (access, now),
+                made_from,
+            )
         });
         let settings = settings.map_err(|spoilt| self.spoilt(spoilt))?;
         self.trace_sections(path, file);

@@ -2,6 +2,7 @@
 
 mod access;
 
+use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -21,6 +22,8 @@ mod rewrite;
 struct Site {
     folder: tempfile::TempDir,
     server: Server,
+    /// How often an answer was known.
+    remembered: Cell<u32>,
 }
 
 /// 2024-01-02 03:04:05 UTC, when all files were last changed.
@@ -70,7 +73,9 @@ impl Site {
         let loaded = Config::load(&source).unwrap_or_else(|errors| panic!("{errors}"));
         let config = Arc::new(loaded.config);
         let logs = Logs::open(&config).unwrap();
-        Site { folder, server: Server::new(config, logs) }
+        let mut server = Server::new(config, logs);
+        server.answers = AnswerCache::hasty(1 << 20);
+        Site { folder, server, remembered: Cell::new(0) }
     }
 
     /// Answers a request that is complete but for its last line end.
@@ -89,6 +94,9 @@ impl Site {
             local: Some("127.0.0.1:8080".parse().unwrap()),
             proxy: None,
         };
+        // Whatever was answered before to the same: now it would be answered so again.
+        let answers = &self.server.answers;
+        let remembered = answers.find(&client, &head, NOW, None, Access::MayBlock);
         let mut cache = Caches::default();
         let mut respond = |access| respond(&self.server, &client, &head, NOW, &mut cache, access);
         let inline = respond(Access::Inline);
@@ -98,6 +106,19 @@ impl Site {
         if let Outcome::Ready(inline) = inline {
             assert_eq!(inline.status, response.status, "a job answers as the loop does");
             assert_eq!(inline.body.length(), response.body.length());
+        }
+        if let Some(remembered) = remembered {
+            let told = |it: &Response| {
+                let fields =
+                    it.fields.iter().map(|(name, value)| (name.to_owned(), value.to_vec()));
+                (
+                    (it.status, fields.collect::<Vec<_>>(), it.content_type.clone()),
+                    (it.content_length, it.body.in_memory().map(<[u8]>::to_vec), it.handler),
+                    (it.path.clone(), it.file.clone(), format!("{:?}{:?}", it.env, it.notes)),
+                )
+            };
+            assert_eq!(told(&remembered.response), told(&response), "as before: {request}");
+            self.remembered.set(self.remembered.get() + 1);
         }
         Answer::new(response)
     }
@@ -130,6 +151,7 @@ impl Answer {
         let body = match &mut response.body {
             Body::Empty => Vec::new(),
             Body::Memory(bytes) => bytes.clone(),
+            Body::Shared(bytes) => bytes.to_vec(),
             Body::Static(bytes) => bytes.to_vec(),
             Body::File { file, span } => content::read(file, *span, Access::MayBlock).unwrap(),
             Body::Parts { file, segments } => {
@@ -183,6 +205,67 @@ fn file_is_described_and_sent() {
 }
 
 #[test]
+fn what_was_answered_is_remembered_until_something_changes() {
+    let site = Site::new(
+        "LogLevel warn\n<Location /closed>\nRequire all denied\n</Location>\n\
+         <Location /docs>\nBrowserMatch Old old\nHeader set X-Old %{old}e env=old\n</Location>",
+    );
+    let known = |request: &str, before: bool| {
+        let seen = site.remembered.get();
+        let answer = site.ask(request);
+        assert_eq!(site.remembered.get() > seen, before, "{request}");
+        answer
+    };
+    let request = "GET /a.txt HTTP/1.1";
+    known(request, false);
+    assert_eq!(known(request, true).body, "0123456789");
+    write(&site.folder.path().join("htdocs/a.txt"), b"changed");
+    assert_eq!(known(request, false).body, "changed");
+    known(request, true);
+    // Another method, another version, another host: another request.
+    known("HEAD /a.txt HTTP/1.1", false);
+    known("GET /a.txt HTTP/1.0", false);
+    // Fields that nobody asked for do not matter, and those that somebody did do.
+    known("GET /a.txt HTTP/1.1\r\nUser-Agent: Old", true);
+    known("GET /a.txt HTTP/1.1\r\nIf-None-Match: *", false);
+    assert_eq!(known("GET /a.txt HTTP/1.1\r\nIf-None-Match: *", true).status(), 304);
+    known("GET /docs/ HTTP/1.1", false);
+    assert!(known("GET /docs/ HTTP/1.1\r\nUser-Agent: Old", false).has("X-Old"));
+    assert!(!known("GET /docs/ HTTP/1.1", true).has("X-Old"));
+    assert!(known("GET /docs/ HTTP/1.1\r\nUser-Agent: Old", true).has("X-Old"));
+    // What is not there, and comes.
+    known("GET /new HTTP/1.1", false);
+    assert_eq!(known("GET /new HTTP/1.1", true).status(), 404);
+    write(&site.folder.path().join("htdocs/new"), b"new");
+    assert_eq!(known("GET /new HTTP/1.1", false).status(), 200);
+    known("GET /docs HTTP/1.1", false);
+    assert_eq!(known("GET /docs HTTP/1.1", true).status(), 301);
+    // What is refused is told to the log each time.
+    known("GET /closed HTTP/1.1", false);
+    known("GET /closed HTTP/1.1", false);
+}
+
+#[test]
+fn htaccess_files_are_part_of_what_is_remembered() {
+    let site = Site::new("<Directory />\nAllowOverride All\n</Directory>");
+    let request = "GET /docs/index.html HTTP/1.1";
+    let ask = |before: bool| {
+        let seen = site.remembered.get();
+        let answer = site.ask(request);
+        assert_eq!(site.remembered.get() > seen, before);
+        answer.response.content_type.unwrap().into_owned()
+    };
+    assert_eq!((ask(false), ask(true)), ("text/html".into(), "text/html".into()));
+    let htaccess = site.folder.path().join("htdocs/.htaccess");
+    write(&htaccess, b"AddType text/x-new .html\n");
+    assert_eq!((ask(false), ask(true)), ("text/x-new".into(), "text/x-new".into()));
+    write(&htaccess, b"AddType text/x-newer .html\n");
+    assert_eq!((ask(false), ask(true)), ("text/x-newer".into(), "text/x-newer".into()));
+    fs::remove_file(&htaccess).unwrap();
+    assert_eq!((ask(false), ask(true)), ("text/html".into(), "text/html".into()));
+}
+
+#[test]
 fn type_is_left_out_when_nothing_is_known() {
     let site = Site::new("");
     assert_eq!(site.get("/plain").response.content_type, None);
@@ -194,7 +277,7 @@ fn type_is_left_out_when_nothing_is_known() {
 #[test]
 fn small_files_travel_in_memory_and_large_ones_do_not() {
     let site = Site::new("");
-    assert!(matches!(site.get("/a.txt").response.body, Body::Memory(_)));
+    assert!(site.get("/a.txt").response.body.is_in_memory());
     let large = site.get("/big");
     assert!(matches!(large.response.body, Body::File { .. }));
     assert_eq!((large.body.len(), large.response.content_length), (100_000, Some(100_000)));

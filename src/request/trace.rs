@@ -110,7 +110,8 @@ impl Request<'_> {
         let layers = host.layers(path, file, |folder, permit| {
             let names = host.settings.core.access_file_names();
             let when = (self.access, self.now);
-            find_htaccess(names, folder, permit, &self.server.config.server, &mut htaccess, when)
+            let server = &self.server.config.server;
+            find_htaccess(names, folder, permit, server, &mut htaccess, when, &self.made_from)
         });
         for layer in layers.into_iter().flatten() {
             self.trace("core", format_args!("applies: {}", Quoted(layer.as_bytes())));

@@ -6,6 +6,7 @@
 //! | module | what it asks |
 //! |---|---|
 //! | `explain` | how a request would be answered, and why |
+//! | `file_cache` | what is remembered, and when it is forgotten |
 //! | `files` | documents, types, listings, redirects, conditions, ranges |
 //! | `access` | passwords, groups, origins, names of clients |
 //! | `hosts` | virtual hosts, aliases, access, sections, error documents |
@@ -44,6 +45,7 @@ mod command_line;
 mod connections;
 mod dumps;
 mod explain;
+mod file_cache;
 mod files;
 mod filters;
 mod folder;

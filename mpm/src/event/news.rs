@@ -4,7 +4,7 @@
 //!   a token of the readiness queue, 64 bits
 //!     0 W serial(30) place(32)      a connection's socket; W: a descriptor that it watches
 //!     1 0 … listener(16)            a listener
-//!     1 1 … 0 / 1                   the waker / the order to finish
+//!     1 1 … 0 / 1 / 2               the waker / the order to finish / notices of changes
 //! ```
 
 use mio::{Events, Token};
@@ -25,12 +25,15 @@ pub(super) enum Source {
     Waker,
     /// The child should finish.
     Orders,
+    /// What a service remembers may have changed.
+    Notices,
 }
 
 const WATCHED: u64 = 1 << 62;
 const LISTENER: u64 = 1 << 63;
 const WAKER: u64 = 0b11 << 62;
 const ORDERS: u64 = WAKER | 1;
+const NOTICES: u64 = WAKER | 2;
 
 impl Source {
     /// The token, as the kernel carries it.
@@ -41,6 +44,7 @@ impl Source {
             Self::Listener(id) => LISTENER | u64::from(id.0),
             Self::Waker => WAKER,
             Self::Orders => ORDERS,
+            Self::Notices => NOTICES,
         }
     }
 
@@ -57,6 +61,7 @@ impl Source {
             1 => Self::Watched(Key { place, serial }),
             2 => Self::Listener(ListenerId(u16::try_from(token & 0xffff).expect("16 bits"))),
             _ if token == WAKER => Self::Waker,
+            _ if token == NOTICES => Self::Notices,
             _ => Self::Orders,
         }
     }
@@ -79,6 +84,7 @@ pub(super) struct News {
     pub(super) listeners: Vec<ListenerId>,
     pub(super) woken: bool,
     pub(super) finish: bool,
+    pub(super) notices: bool,
 }
 
 impl News {
@@ -87,7 +93,7 @@ impl News {
         self.ready.clear();
         self.watched.clear();
         self.listeners.clear();
-        (self.woken, self.finish) = (false, false);
+        (self.woken, self.finish, self.notices) = (false, false, false);
         for event in events {
             match Source::from_number(event.token().0 as u64) {
                 Source::Client(key) => self.ready.push(readiness(key, event)),
@@ -95,6 +101,7 @@ impl News {
                 Source::Listener(id) => self.listeners.push(id),
                 Source::Waker => self.woken = true,
                 Source::Orders => self.finish = true,
+                Source::Notices => self.notices = true,
             }
         }
     }
@@ -125,6 +132,7 @@ mod tests {
             Source::Listener(ListenerId(u16::MAX)),
             Source::Waker,
             Source::Orders,
+            Source::Notices,
         ] {
             assert_eq!(Source::from_number(source.number()), source);
         }

@@ -401,7 +401,7 @@ impl<'e, 'q, 'r> Run<'e, 'q, 'r> {
     fn set_cookies(&mut self, rule: &Rule) -> Result<(), Stop> {
         for template in &rule.cookies {
             let text = self.fill(template, None)?.text;
-            if let Some((name, cookie)) = super::cookie::set_cookie(&text, self.request.now.secs)
+            if let Some((name, cookie)) = super::cookie::set_cookie(&text, self.request.now().secs)
                 && is_value(&cookie)
                 && self.request.rewriting.sets_cookie(name)
             {

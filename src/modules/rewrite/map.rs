@@ -81,7 +81,10 @@ impl Map {
         let value = match self {
             Map::Internal(function) => Some(function.call(key)),
             Map::Text(file) => look_into(request, file, key)?,
-            Map::Random(file) => look_into(request, file, key)?.map(|value| any_of(&value)),
+            Map::Random(file) => {
+                request.made_from.cannot_be_repeated();
+                look_into(request, file, key)?.map(|value| any_of(&value))
+            }
         };
         Ok(value.filter(|value| !value.is_empty()))
     }
@@ -93,9 +96,11 @@ fn look_into(
     key: &[u8],
 ) -> Result<Option<Vec<u8>>, Stop> {
     let path = file.as_os_str().as_bytes();
-    let (access, now) = (request.access, request.now);
-    match request.caches.rewrite_maps.get(path, |_| {}, access, now, table) {
-        Ok(Some(table)) => Ok(table.get(key).map(|value| value.to_vec())),
+    let (access, now) = (request.access, request.moment());
+    let found = request.caches.rewrite_maps.get(path, |_| {}, access, now, table);
+    request.made_from.saw_parsed(path, &found);
+    match found {
+        Ok(Some(table)) => Ok(table.meaning.get(key).map(|value| value.to_vec())),
         Err(OpenError::WouldBlock) => Err(Stop::WouldBlock),
         missing @ (Ok(None) | Err(_)) => {
             let why = missing.err().map(|error| format!(": {error}")).unwrap_or_default();

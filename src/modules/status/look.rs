@@ -59,13 +59,13 @@ impl Look {
             clock.local(Moment { secs, nanos: 0 }).strftime(pattern).to_string()
         };
         let time = |secs| at(secs, "%A, %d-%b-%Y %H:%M:%S %Z");
-        let now = request.now.secs;
+        let now = request.now().secs;
         let restarted = i64::try_from(snapshot.server.restarted_unix_secs).unwrap_or(now);
         let limits = request.server.config.limits_clients();
         let uptime = Duration::from_secs(u64::try_from(now - restarted).unwrap_or(0));
         Self {
             name: request.names().host.into_owned(),
-            ip: request.client.local_or_unspecified().ip().to_canonical().to_string(),
+            ip: request.local().ip().to_canonical().to_string(),
             version: format!("Herdgate/{} (Linux)", env!("CARGO_PKG_VERSION")),
             built: built().map(|secs| at(secs, "%Y-%m-%dT%H:%M:%S")).unwrap_or_default(),
             now: time(now),

@@ -34,7 +34,7 @@ fn wishes(lines: &[&str]) -> Wishes {
     else {
         panic!("not a head: {head}");
     };
-    let fields = crate::request::RequestFields::Sent(&head);
+    let fields = crate::request::RequestFields::sent(&head);
     let mut wishes = Wishes::of(&fields);
     wishes.heed_negotiate(&fields);
     wishes
