@@ -227,11 +227,12 @@ on_every_mpm!(paths_are_normalised_and_cannot_climb_out, |server| {
         ("/%69ndex.html", 200),
         ("/index.html?a=b", 200),
         ("/a%2fb", 404),
-        ("/a/%00", 404),
     ] {
         assert_eq!(client.get(path).status, status, "{path}");
     }
-    for path in ["/../httpd.conf", "/%2e%2e/httpd.conf", "/x/../../httpd.conf", "/%zz", "/%"] {
+    for path in
+        ["/../httpd.conf", "/%2e%2e/httpd.conf", "/x/../../httpd.conf", "/%zz", "/%", "/a/%00"]
+    {
         assert_eq!(server.get(path).status, 400, "{path}");
     }
 });
