@@ -86,6 +86,7 @@ fn bytes_of(body: &mut Body) -> Vec<u8> {
     match body {
         Body::Empty => Vec::new(),
         Body::Memory(bytes) => std::mem::take(bytes),
+        Body::Shared(bytes) => bytes.to_vec(),
         Body::Static(bytes) => bytes.to_vec(),
         Body::File { file, span } => content::read(file, *span, Access::MayBlock).unwrap(),
         Body::Parts { file, segments } => {

@@ -20,7 +20,7 @@ pub(crate) fn check(bytes: &[u8]) {
         assert!(!variant.name.is_empty() || variant.body.is_some(), "it stands somewhere");
     }
 
-    let mut fields = RequestFields::Edited(Default::default());
+    let mut fields = RequestFields::none();
     let names = ["Accept", "Accept-Language", "Accept-Encoding", "Accept-Charset", "Negotiate"];
     fields.replace(names.iter().zip(wishes).map(|(name, value)| (name.as_bytes(), value)));
     let mut wishes = Wishes::of(&fields);
