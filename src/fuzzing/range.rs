@@ -127,7 +127,7 @@ fn conditions(tags: &[u8], date: &[u8], if_range: &[u8]) {
             assert_eq!(until == Verdict::PreconditionFailed, secs < MODIFIED);
         }
     }
-    let applies = ranges_apply(Values::one(if_range), &validators, NOW);
+    let applies = ranges_apply(get, Values::one(if_range), &validators, NOW);
     let is_ours = if_range == b"\"a-1\"" || date::parse(if_range) == Some(MODIFIED);
     assert_eq!(applies, is_ours);
 }

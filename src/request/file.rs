@@ -15,7 +15,6 @@ use crate::http::conditional::{self, Conditions, Validators, Verdict};
 use crate::http::date;
 use crate::http::etag::{ETag, FileFacts, FileTagParts};
 use crate::http::field::Known;
-use crate::http::method::Method;
 use crate::http::range::{self, ByteRange, Ranges};
 use crate::http::status::Status;
 use crate::log::{Level, Quoted};
@@ -261,14 +260,12 @@ impl Request<'_> {
     /// The parts that the client wants; none if it wants, or gets, all of it.
     fn wanted_parts(&self, facts: &Facts) -> Result<Vec<ByteRange>, Stop> {
         let if_range = self.fields.values(Known::IfRange);
+        let apply = || {
+            let (method, now) = (self.head.method(), self.now.secs);
+            conditional::ranges_apply(method, if_range, &facts.validators(), now)
+        };
         let wanted = match self.fields.single(Known::Range) {
-            Some(wanted)
-                if !self.for_error
-                    && self.head.method() == Method::Get
-                    && conditional::ranges_apply(if_range, &facts.validators(), self.now.secs) =>
-            {
-                wanted
-            }
+            Some(wanted) if !self.for_error && apply() => wanted,
             _ => return Ok(Vec::new()),
         };
         match range::parse(wanted, facts.size, &self.place.settings.core.range_limits()) {
