@@ -60,7 +60,7 @@ macro_rules! compare_cases {
 
 compare_cases! {
     access, aliases, auth, compression, conditionals, errors, expires, expressions, files,
-    folders, found, headers, homes, hosts, htaccess, listings, lookups, macros, methods, moved,
+    folders, found, headers, homes, hosts, htaccess, info, listings, lookups, macros, methods, moved,
     names, negotiation, practice, preambles, projects, protocol, ranges, redirects, remote,
     rewriting, rules, rules_of_folders, sections, types, urls, variables,
 }
