@@ -12,13 +12,14 @@
 //! - It is as fresh as the file system: the names are looked at again for each request, by one call each, or the kernel
 //!   tells when one of them has changed ([`Watch`]), where one thread serves all connections.
 //! - An answer that was denied, that needed a user, or of which the error log tells is made anew each time.
-//! - Each child has one cache, and `FileCache` bounds it in bytes; what is not asked for makes room (S3-FIFO). One
+//! - What is asked for a second time is remembered. Each child has one cache, and `FileCache` bounds it in bytes; what is
+//!   not asked for makes room (S3-FIFO). One
 //!   resource has at most [`VARIANTS_MAX`] variants, so nobody can fill the cache by varying a field.
 
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering::Relaxed};
 
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
@@ -38,6 +39,8 @@ use crate::response::{Body, Response};
 
 /// Answers to the same line that were made from different fields. Beyond, the oldest goes.
 const VARIANTS_MAX: usize = 8;
+/// Requests of which it is known that they were here: some entries of a processor's cache.
+const SEEN_ONCE_MAX: usize = 16 * 1024;
 /// What an answer costs beside its body, its names and its fields.
 const OVERHEAD_BYTES: usize = 1024;
 /// A remembered answer is made anew after this time, whatever its names say.
@@ -48,8 +51,12 @@ const AGE_SECS_MAX: i64 = 60;
 pub struct AnswerCache {
     /// `None`: nothing is remembered.
     known: Option<Cache<Key, Variants, Bytes>>,
-    /// What has just changed is not built on.
-    waits_for_files: bool,
+    /// What has just changed is not built on, and what is asked for once is not remembered.
+    is_patient: bool,
+    /// Which requests have been here lately: only who comes again is remembered. Where there are more files than room,
+    /// remembering each costs more than it brings.
+    seen_once: Box<[AtomicU32]>,
+    hasher: RandomState,
 }
 
 /// An answer that may be given again.
@@ -123,13 +130,14 @@ impl AnswerCache {
     pub fn new(bytes_max: u64) -> AnswerCache {
         let items = usize::try_from(bytes_max / 4096).unwrap_or(usize::MAX);
         let known = (bytes_max > 0).then(|| Cache::with_weighter(items, bytes_max, Bytes));
-        AnswerCache { known, waits_for_files: true }
+        let seen_once = (0..items.clamp(1, SEEN_ONCE_MAX)).map(|_| AtomicU32::new(0)).collect();
+        AnswerCache { known, is_patient: true, seen_once, hasher: RandomState::new() }
     }
 
     /// Remembers what was made from files that were just written as well: a test has no others.
     #[cfg(test)]
     pub(crate) fn hasty(bytes_max: u64) -> AnswerCache {
-        AnswerCache { waits_for_files: false, ..Self::new(bytes_max) }
+        AnswerCache { is_patient: false, ..Self::new(bytes_max) }
     }
 
     /// Whether it remembers anything at all.
@@ -166,11 +174,15 @@ impl AnswerCache {
         if !may_be_remembered(head, &made_from, response) {
             return;
         }
+        let key = asked(client, head);
+        if self.is_patient && !self.comes_again(&key) {
+            return;
+        }
         let Some((known_fields, others)) = asked_fields.names() else { return };
         let at_secs = made_from.asked_the_time().then_some(now.secs);
         let seen = made_from.into_names();
         let mut files = seen.iter().filter_map(|it| it.was.as_ref());
-        if self.waits_for_files && !files.all(|it| it.is_settled(now)) {
+        if self.is_patient && !files.all(|it| it.is_settled(now)) {
             return;
         }
         let names = known_fields.map(Name::Known).chain(others.into_iter().map(Name::Other));
@@ -183,7 +195,6 @@ impl AnswerCache {
             made_secs: now.secs,
             looked_secs: AtomicI64::new(now.secs),
         });
-        let key = asked(client, head);
         let others = known.get(&key);
         let mut variants = vec![remembered];
         let still_useful = |it: &&Arc<Remembered>| !it.answers(head, now) && !it.is_over(now);
@@ -191,6 +202,16 @@ impl AnswerCache {
         variants.truncate(VARIANTS_MAX);
         let key = Key { local: key.local, line: key.line.into(), host: key.host.into() };
         known.insert(key, Arc::new(variants));
+    }
+}
+
+impl AnswerCache {
+    /// Whether a request was here lately; from now on it was.
+    fn comes_again(&self, key: &Asked<'_>) -> bool {
+        let hash = self.hasher.hash_one(key);
+        let place = usize::try_from(hash >> 32).unwrap_or(0) % self.seen_once.len();
+        let mark = u32::try_from(hash & 0xffff_ffff).unwrap_or(0) | 1; // Zero is nobody.
+        self.seen_once[place].swap(mark, Relaxed) == mark
     }
 }
 
